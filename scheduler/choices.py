@@ -1,0 +1,64 @@
+"""The closed lists of words that are stored and shown. No status literal stands outside this module."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class Status(models.TextChoices):
+    """The state of one execution."""
+
+    QUEUED = "queued", _("Queued")
+    RUNNING = "running", _("Running")
+    SUCCESS = "success", _("Success")
+    BUSINESS_FAILURE = "business_failure", _("Business failure")
+    TECHNICAL_FAILURE = "technical_failure", _("Technical failure")
+    TIMEOUT = "timeout", _("Timeout")
+    CANCELLED = "cancelled", _("Cancelled")
+    SKIPPED = "skipped", _("Skipped")
+    MISSED = "missed", _("Missed")
+
+
+ACTIVE = frozenset({Status.QUEUED, Status.RUNNING})
+RAN = frozenset({Status.SUCCESS, Status.BUSINESS_FAILURE, Status.TECHNICAL_FAILURE, Status.TIMEOUT})
+FAILED = RAN - {Status.SUCCESS}
+RETRIED = frozenset({Status.TECHNICAL_FAILURE, Status.TIMEOUT})
+TERMINAL = frozenset(Status) - ACTIVE
+
+
+class Trigger(models.TextChoices):
+    """Why an execution exists."""
+
+    SCHEDULE = "schedule", _("Schedule")
+    MANUAL = "manual", _("Manual")
+    API = "api", _("API")
+    DEPENDENCY = "dependency", _("Dependency")
+    RETRY = "retry", _("Retry")
+    WEBHOOK = "webhook", _("Webhook")
+    BACKFILL = "backfill", _("Backfill")
+
+
+class MisfirePolicy(models.TextChoices):
+    """What happens to slots found later than the grace time."""
+
+    RUN_ONCE = "run_once", _("Run once (the latest)")
+    SKIP = "skip", _("Skip all")
+    RUN_ALL = "run_all", _("Run all, oldest first")
+
+
+class Concurrency(models.TextChoices):
+    """What happens when a task is due while an execution of it is active."""
+
+    SKIP = "skip", _("Skip the new one")
+    QUEUE = "queue", _("Queue the new one")
+    REPLACE = "replace", _("Replace the old one")
+    ALLOW = "allow", _("Allow side by side")
+
+
+class TriggerRule(models.TextChoices):
+    """Which outcomes of its upstreams let a task start."""
+
+    ALL_SUCCESS = "all_success", _("All upstreams succeeded")
+    ALL_DONE = "all_done", _("All upstreams ended")
+    ANY_FAILED = "any_failed", _("Any upstream failed")
