@@ -1,0 +1,109 @@
+"""Readers of the environment that refuse a bad value at start with a sentence that names it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import zoneinfo
+from pathlib import Path
+
+from django.core.exceptions import ImproperlyConfigured
+
+LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]", "::1", "testserver", ".localhost"})
+
+
+def text(name: str, default: str = "") -> str:
+    """Return variable `name`, or the content of the file that `NAME_FILE` points to, or `default`."""
+    path = os.environ.get(f"{name}_FILE")
+    if path:
+        try:
+            return Path(path).read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise ImproperlyConfigured(f"{name}_FILE is {path!r}, which cannot be read: {error}") from error
+    return os.environ.get(name) or default
+
+
+def boolean(name: str, default: bool) -> bool:
+    """Return variable `name` as a truth value."""
+    words = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+    value = text(name)
+    if not value:
+        return default
+    if value.lower() not in words:
+        raise ImproperlyConfigured(f"{name} is {value!r}; allowed are 1, true, yes, on, 0, false, no, off")
+    return words[value.lower()]
+
+
+def number(name: str, default: float, *, minimum: float, maximum: float) -> float:
+    """Return variable `name` as a number between the bounds, both inclusive."""
+    value = text(name)
+    try:
+        result = float(value) if value else float(default)
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name} is {value!r}; a number is needed") from error
+    if not minimum <= result <= maximum:
+        raise ImproperlyConfigured(f"{name} is {result:g}; allowed is {minimum:g} to {maximum:g}")
+    return result
+
+
+def integer(name: str, default: int, *, minimum: int, maximum: int) -> int:
+    """Return variable `name` as a whole number between the bounds, both inclusive."""
+    result = number(name, default, minimum=minimum, maximum=maximum)
+    if result != int(result):
+        raise ImproperlyConfigured(f"{name} is {result:g}; a whole number is needed")
+    return int(result)
+
+
+def choice(name: str, default: str, allowed: tuple[str, ...]) -> str:
+    """Return variable `name`, which must be one of `allowed`."""
+    value = text(name, default)
+    if value not in allowed:
+        raise ImproperlyConfigured(f"{name} is {value!r}; allowed are {', '.join(allowed)}")
+    return value
+
+
+def words(name: str, default: str = "") -> list[str]:
+    """Return the comma separated variable `name` as a list without empty items."""
+    return [part.strip() for part in text(name, default).split(",") if part.strip()]
+
+
+def time_zone(name: str, default: str) -> str:
+    """Return variable `name`, which must be a zone of the IANA database."""
+    value = text(name, default)
+    try:
+        zoneinfo.ZoneInfo(value)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ImproperlyConfigured(
+            f"{name} is {value!r}, which is no zone of the IANA database (such as Asia/Shanghai)"
+        ) from error
+    return value
+
+
+def secret_key(*, is_local: bool, path: Path) -> str:
+    """Return SECRET_KEY; where only this machine is served, make one on first use and keep it in `path`.
+
+    Raises:
+        ImproperlyConfigured: the key is absent although other hosts are served, or is too short.
+    """
+    value = text("SECRET_KEY")
+    if value:
+        if len(value) < 32:
+            raise ImproperlyConfigured(f"SECRET_KEY has {len(value)} characters; at least 32 are needed")
+        return value
+    if not is_local:
+        raise ImproperlyConfigured(
+            "SECRET_KEY is required when ALLOWED_HOSTS names more than this machine; make one with: "
+            "python -c 'import secrets; print(secrets.token_urlsafe(50))'"
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    if not path.exists():
+        draft.touch(mode=0o600)
+        draft.write_text(secrets.token_urlsafe(50), encoding="utf-8")
+        try:
+            os.link(draft, path)  # several processes start at once: the first key wins
+        except FileExistsError:
+            pass
+        finally:
+            draft.unlink()
+    return path.read_text(encoding="utf-8").strip()

@@ -1,0 +1,175 @@
+"""Named reads of each model, and the two statements that change a status: `claim` and `transition`."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.db import connections, models, router
+from django.db.models import Q, TextField
+from django.db.models.functions import Cast
+
+from scheduler.choices import ACTIVE, TERMINAL, Status
+from scheduler.engine.states import SOURCES
+
+if TYPE_CHECKING:
+    from scheduler.models import Execution, Process, Run, Task  # noqa: F401 - type arguments below
+
+
+class TaskQuerySet(models.QuerySet["Task"]):
+    """Reads of tasks."""
+
+    def due(self, now: datetime) -> TaskQuerySet:
+        """Tasks with a slot at or before `now`, the longest due first."""
+        return self.filter(enabled=True, deleted_at=None, next_run_at__lte=now).order_by("next_run_at", "pk")
+
+    def tagged(self, tag: str) -> TaskQuerySet:
+        """Tasks that carry `tag`."""
+        as_text = self.annotate(_tags=Cast("tags", TextField()))
+        return as_text.filter(
+            Q(_tags__contains=json.dumps(tag)) | Q(_tags__contains=json.dumps(tag, ensure_ascii=False))
+        )
+
+
+class RunQuerySet(models.QuerySet["Run"]):
+    """Reads of runs."""
+
+    def open(self) -> RunQuerySet:
+        """Runs that have not ended."""
+        return self.filter(finished_at=None)
+
+
+class ProcessQuerySet(models.QuerySet["Process"]):
+    """Reads of processes."""
+
+    def alive(self, now: datetime) -> ProcessQuerySet:
+        """Processes whose lease has not expired and that did not say that they stopped."""
+        oldest = now - timedelta(seconds=settings.SCHEDULER_LEASE)
+        return self.filter(stopped_at=None, heartbeat_at__gte=oldest)
+
+
+@dataclass(frozen=True)
+class Transition:
+    """One wanted change of a status.
+
+    Attributes:
+        execution_id: primary key.
+        to: the new status; the engine's table of changes names where it may come from.
+        claim: when given, the row must still carry this claim; a worker that lost it changes nothing.
+        values: further columns to set, by attribute name.
+    """
+
+    execution_id: int
+    to: Status
+    claim: str | None = None
+    values: dict[str, Any] = field(default_factory=dict)
+
+
+class ExecutionQuerySet(models.QuerySet["Execution"]):
+    """Reads of executions, and the only writers of their status."""
+
+    def active(self) -> ExecutionQuerySet:
+        """Queued and running."""
+        return self.filter(status__in=ACTIVE)
+
+    def running(self) -> ExecutionQuerySet:
+        """Running."""
+        return self.filter(status=Status.RUNNING)
+
+    def terminal(self) -> ExecutionQuerySet:
+        """Ended, one way or the other."""
+        return self.filter(status__in=TERMINAL)
+
+    def outcomes(self) -> ExecutionQuerySet:
+        """Last attempts, latest first."""
+        return self.filter(is_outcome=True).order_by("-finished_at", "-id")
+
+    def newest_first(self) -> ExecutionQuerySet:
+        """In the order of the history."""
+        return self.order_by("-queued_at", "-id")
+
+    def claimable(self, queue: str, now: datetime) -> ExecutionQuerySet:
+        """Queued in `queue`, due, and not kept back by the parallel limit of their task; in claiming order."""
+        table = self.model._meta.db_table
+        busy = (
+            f"({table}.parallel_limit IS NULL OR {table}.parallel_limit > (SELECT COUNT(*) FROM {table} r"  # noqa: S608
+            f" WHERE r.task_id = {table}.task_id AND r.status = %s))"
+        )
+        return (
+            self.filter(Q(not_before=None) | Q(not_before__lte=now), status=Status.QUEUED, queue=queue)
+            .extra(where=[busy], params=[Status.RUNNING])
+            .order_by("-priority", "id")
+        )
+
+    def claim(self, *, ids: Sequence[int], owner: Process, claim: str, now: datetime) -> list[int]:
+        """Make the queued ones of `ids` run under `claim` and return those that were won."""
+        return self.transition(
+            [
+                Transition(
+                    pk,
+                    Status.RUNNING,
+                    values={"owner_id": owner.pk, "worker": str(owner), "claim": claim, "started_at": now},
+                )
+                for pk in ids
+            ]
+        )
+
+    def transition(self, changes: Iterable[Transition]) -> list[int]:
+        """Change statuses, each only from a state that the engine allows; return the ids that were changed.
+
+        One UPDATE for all changes with the same target and the same columns. Nothing else writes a status.
+        """
+        groups: dict[tuple[Any, ...], list[Transition]] = defaultdict(list)
+        for change in changes:
+            groups[(change.to, change.claim is None, tuple(sorted(change.values)))].append(change)
+        won: list[int] = []
+        for (to, is_unclaimed, names), group in groups.items():
+            won += self._update_group(to, names, group, with_claim=not is_unclaimed)
+        return won
+
+    def _update_group(
+        self, to: Status, names: tuple[str, ...], group: list[Transition], *, with_claim: bool
+    ) -> list[int]:
+        connection = connections[self._db or router.db_for_write(self.model)]
+        fields = [self._column_field(name) for name in names]
+        columns = ["id", *(["claim"] if with_claim else []), *(f.column for f in fields)]
+        rows = [
+            [
+                change.execution_id,
+                *([change.claim] if with_claim else []),
+                *(f.get_db_prep_save(change.values[name], connection) for name, f in zip(names, fields, strict=True)),
+            ]
+            for change in group
+        ]
+        cast = {f.column: f.cast_db_type(connection) for f in fields} if connection.vendor == "postgresql" else {}
+        sets = ", ".join(
+            [f"status = '{to.value}'"]
+            + [f"{f.column} = v.{f.column}" + (f"::{cast[f.column]}" if cast else "") for f in fields]
+        )
+        sources = ", ".join(f"'{source.value}'" for source in sorted(SOURCES[to]))
+        table = self.model._meta.db_table
+        won: list[int] = []
+        for start in range(0, len(rows), 500):  # SQLite allows 32,766 parameters
+            part = rows[start : start + 500]
+            values = ", ".join("(" + ", ".join(["%s"] * len(columns)) + ")" for _ in part)
+            sql = (
+                f"WITH v({', '.join(columns)}) AS (VALUES {values}) "  # noqa: S608 - names are ours, values are bound
+                f"UPDATE {table} SET {sets} FROM v WHERE {table}.id = v.id"
+                + (f" AND {table}.claim = v.claim" if with_claim else "")
+                + f" AND {table}.status IN ({sources}) RETURNING {table}.id"
+            )
+            with connection.cursor() as cursor:
+                cursor.execute(sql, [value for row in part for value in row])
+                won += [row[0] for row in cursor.fetchall()]
+        return won
+
+    def _column_field(self, name: str) -> models.Field[Any, Any]:
+        for candidate in self.model._meta.concrete_fields:
+            if candidate.attname == name:
+                return candidate
+        raise ValueError(f"{name!r} is no column of {self.model.__name__}")
