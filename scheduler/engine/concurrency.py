@@ -1,0 +1,37 @@
+"""What happens when a task is due while an execution of it is active."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from scheduler.choices import Concurrency
+
+
+class OverlapDecision(Enum):
+    """What to do with the new one."""
+
+    START = "start"
+    SKIP = "skip"
+    QUEUE = "queue"
+    REPLACE = "replace"
+
+
+def decide_overlap(policy: Concurrency, *, active_count: int, max_parallel: int | None) -> OverlapDecision:
+    """Return what to do with a new execution when `active_count` of the same task are queued or running.
+
+    QUEUE means the same as START for the row that is written: the parallel limit keeps it waiting.
+    """
+    if active_count == 0:
+        return OverlapDecision.START
+    if policy is Concurrency.SKIP:
+        return OverlapDecision.SKIP
+    if policy is Concurrency.REPLACE:
+        return OverlapDecision.REPLACE
+    if policy is Concurrency.ALLOW and (max_parallel is None or active_count < max_parallel):
+        return OverlapDecision.START
+    return OverlapDecision.QUEUE
+
+
+def parallel_limit(policy: Concurrency, max_parallel: int | None) -> int | None:
+    """Return how many executions of a task may run side by side, None when there is no limit."""
+    return max_parallel if policy is Concurrency.ALLOW else 1
