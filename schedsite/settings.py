@@ -160,10 +160,11 @@ if SCHEDULER_LEASE < 3 * SCHEDULER_HEARTBEAT:
 # django-q2 carries wake-ups only. Each value below differs from a default that loses, repeats or hangs;
 # the system check scheduler.E003 refuses others.
 Q_CLUSTER: dict[str, Any] = {
-    "name": SCHEDULER_QUEUE,
+    "name": "schedsite",  # also the salt of the signatures: one name for all clusters
+    "cluster_name": SCHEDULER_QUEUE,
     "label": "Queue",
-    "workers": SCHEDULER_WORKERS + 1,  # one is always free for short jobs such as sending
-    "queue_limit": SCHEDULER_WORKERS + 1,
+    "workers": SCHEDULER_WORKERS,
+    "queue_limit": SCHEDULER_WORKERS,
     "bulk": 1,
     "poll": 0.05,
     "timeout": 600,

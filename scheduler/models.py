@@ -217,13 +217,17 @@ class Run(models.Model):
 
 
 class Process(models.Model):
-    """A dispatcher or a worker process, known by host, pid and start time, alive while its heartbeat is."""
+    """A dispatcher, a cluster or a worker process of one, known by host, pid and start time.
+
+    Alive while its heartbeat is; a worker process beats while it has work.
+    """
 
     class Kind(models.TextChoices):
         """What the process does."""
 
         DISPATCHER = "dispatcher", _("Dispatcher")
-        WORKER = "worker", _("Worker")
+        CLUSTER = "cluster", _("Cluster")
+        WORKER = "worker", _("Worker process")
 
     kind = models.CharField(max_length=10, choices=Kind.choices)
     host_id = models.CharField(max_length=64, help_text="Identity of the spool; same spool, same host.")

@@ -1,0 +1,21 @@
+"""config.json: text to task specs and back. One JSON Schema and one validator for import, API and forms."""
+
+from scheduler.config_file.document import ConfigDocument, parse_config, read_config
+from scheduler.config_file.problems import ConfigError, ConfigProblem
+from scheduler.config_file.schema import load_schema
+from scheduler.config_file.specs import FieldChange, TaskSpec, diff_spec, dump_config
+from scheduler.config_file.validation import validate_task
+
+__all__ = [
+    "ConfigDocument",
+    "ConfigError",
+    "ConfigProblem",
+    "FieldChange",
+    "TaskSpec",
+    "diff_spec",
+    "dump_config",
+    "load_schema",
+    "parse_config",
+    "read_config",
+    "validate_task",
+]

@@ -1,0 +1,315 @@
+"""Reading a cron expression strictly, and stepping along the wall clock without any zone.
+
+croniter decides what a field means. What it reads in a surprising way is refused before it is asked: ``1-1`` (which it
+takes for the whole cycle), ``5-1`` (wraps), ``R`` and ``H`` (random, hashed), a year field.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left, bisect_right
+from calendar import monthrange
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from functools import lru_cache
+from typing import Any
+
+from croniter import croniter
+
+from scheduler.exceptions import InvalidScheduleError
+
+LONGEST = 255  # croniter's cost grows with the length: half a megabyte takes seconds
+SEARCHED_MONTHS = 12 * 9  # around 2100 a leap day is eight years away
+FIRST_CHECKED_DAY = date(2024, 1, 1)  # a constant, so that an expression is accepted always or never
+ALIASES = {
+    "@hourly": "0 * * * *",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@weekly": "0 0 * * 0",
+    "@monthly": "0 0 1 * *",
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+}
+MONTHS = {name: i for i, name in enumerate("jan feb mar apr may jun jul aug sep oct nov dec".split(), start=1)}
+WEEKDAYS = {name: i for i, name in enumerate("sun mon tue wed thu fri sat".split())}
+#: field -> lowest, highest, names; in the order in which six fields are written
+FIELDS: Mapping[str, tuple[int, int, Mapping[str, int]]] = {
+    "second": (0, 59, {}),
+    "minute": (0, 59, {}),
+    "hour": (0, 23, {}),
+    "day of month": (1, 31, {}),
+    "month": (1, 12, MONTHS),
+    "day of week": (0, 7, WEEKDAYS),
+}
+ITEM = re.compile(r"(\*|[0-9]{1,4}|[a-z]{3})(?:-([0-9]{1,4}|[a-z]{3}))?(?:/([0-9]{1,4}))?\Z")
+NEAREST_WEEKDAY = re.compile(r"(?:0?[1-9]|[12][0-9]|3[01])w\Z")
+NTH_WEEKDAY = re.compile(r"(?:l[0-7]|(?:[0-7]|sun|mon|tue|wed|thu|fri|sat)#[1-5])\Z")
+LAST = "l"
+EXTRAS = {
+    "day of month": ", L (last day), 15W (weekday nearest to the 15th) and ?",
+    "day of week": ", 5#3 (third Friday), L5 (last Friday) and ?",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class CronRule:
+    """What an expression matches on the wall clock. Compared by identity; made by `read_cron` only.
+
+    Attributes:
+        days: days of the month; 0 stands for the last one.
+        weekdays: 0 is Sunday.
+        nth: weekday to its occurrences in the month, from 1; 0 stands for the last one.
+        nearest: the day whose nearest weekday is meant.
+        is_either_day: both day fields are restricted, so that either may match (POSIX).
+        is_fixed: fewer than all 24 hours are named.
+    """
+
+    seconds: tuple[int, ...]
+    minutes: tuple[int, ...]
+    hours: tuple[int, ...]
+    days: frozenset[int]
+    months: frozenset[int]
+    weekdays: frozenset[int]
+    nth: Mapping[int, frozenset[int]]
+    nearest: int | None
+    is_either_day: bool
+    is_fixed: bool
+
+
+# --- reading --------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=20_000)
+def read_cron(expression: str) -> CronRule:
+    """Return what a cron expression of five fields, six with seconds first, or an alias matches.
+
+    Raises:
+        InvalidScheduleError: with a sentence that names the field, the value and what is allowed.
+    """
+    fields = _split(expression)
+    for name, value in zip(FIELDS, fields, strict=True):
+        _check_field(expression, name, value)
+    _check_day_fields(expression, fields)
+    rule = _expand(expression, fields)
+    if next_day(rule, FIRST_CHECKED_DAY) is None:
+        raise InvalidScheduleError(
+            f'the schedule "{expression}" never fires: no day of the years {FIRST_CHECKED_DAY.year} to '
+            f"{FIRST_CHECKED_DAY.year + SEARCHED_MONTHS // 12 - 1} matches; at least one must"
+        )
+    return rule
+
+
+def _split(expression: str) -> list[str]:
+    """Return the six fields of an expression, seconds first."""
+    if len(expression) > LONGEST:
+        raise InvalidScheduleError(f"the schedule has {len(expression)} characters; at most {LONGEST} are allowed")
+    text = expression.strip().lower()
+    if text.startswith("@"):
+        if text not in ALIASES:
+            raise InvalidScheduleError(
+                f'the schedule "{expression}" is no known alias; allowed are {", ".join(ALIASES)}'
+            )
+        text = ALIASES[text]
+    fields = text.split()
+    if len(fields) not in (5, 6):
+        raise InvalidScheduleError(
+            f'the schedule "{expression}" has {len(fields)} fields; allowed are five (minute, hour, day of month, '
+            "month, day of week) or six with seconds first; there is no year field"
+        )
+    return fields if len(fields) == 6 else ["0", *fields]
+
+
+def _check_field(expression: str, name: str, value: str) -> None:
+    for item in value.split(","):
+        if name == "day of month" and (item == LAST or NEAREST_WEEKDAY.match(value)):
+            continue
+        if name == "day of week" and NTH_WEEKDAY.match(item):
+            continue
+        if name in EXTRAS and value == "?":
+            continue
+        _check_item(expression, name, item)
+
+
+def _check_item(expression: str, name: str, item: str) -> None:
+    """Check a number, a name, a range or a step against the bounds of its field."""
+    lowest, highest, _ = FIELDS[name]
+    match = ITEM.match(item)
+    if match is None:
+        raise _refused(expression, name, f'"{item}"')
+    start, end, step = match.groups()
+    low, high = (_number(expression, name, text) for text in (start, end))
+    if high is not None and low is None:
+        raise _refused(expression, name, f'"{item}"')
+    if low is not None and high is not None and low >= high:
+        raise InvalidScheduleError(
+            f'the {name} field of the schedule "{expression}" has the range "{item}"; a range must rise, such as '
+            f"{lowest}-{highest}; write one value without a range, and two parts as a list"
+        )
+    if step is not None and not 1 <= int(step) <= highest:
+        raise _refused(expression, name, f'the step "/{step}"', f"steps from /1 to /{highest}")
+
+
+def _number(expression: str, name: str, text: str | None) -> int | None:
+    """Return the value of a number or name, None for ``*`` or nothing."""
+    if text is None or text == "*":
+        return None
+    lowest, highest, names = FIELDS[name]
+    number = int(text) if text.isdigit() else names.get(text)
+    if number is None or not lowest <= number <= highest:
+        raise _refused(expression, name, f'"{text}"')
+    return number
+
+
+def _refused(expression: str, name: str, found: str, allowed: str = "") -> InvalidScheduleError:
+    lowest, highest, names = FIELDS[name]
+    text = allowed or f"{lowest} to {highest}, *, lists, rising ranges and steps{EXTRAS.get(name, '')}"
+    if names and not allowed:
+        text += f"; also the names {', '.join(names)}"
+    return InvalidScheduleError(f'the {name} field of the schedule "{expression}" has {found}; allowed are {text}')
+
+
+def _check_day_fields(expression: str, fields: list[str]) -> None:
+    """Refuse what would need a rule of its own: "the third Friday or the 13th"."""
+    day, weekday = fields[3], fields[5]
+    if (day.endswith("w") or "#" in weekday or "l" in weekday) and not {day, weekday} & {"*", "?"}:
+        raise InvalidScheduleError(
+            f'the schedule "{expression}" combines W, # or L<weekday> with the other day field; '
+            "that one must be * then"
+        )
+
+
+def _expand(expression: str, fields: list[str]) -> CronRule:
+    text = " ".join(fields)
+    try:
+        expanded, nth = croniter.expand(text, second_at_beginning=True)
+    except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError) as error:
+        message = str(error).splitlines()[0][:LONGEST] if str(error) else type(error).__name__
+        raise InvalidScheduleError(f'the schedule "{expression}" cannot be read: {message}') from error
+    minutes, hours, days, months, weekdays, seconds = expanded  # croniter answers with seconds last
+    named_hours = _numbers(hours, 0, 23)
+    return CronRule(
+        seconds=_numbers(seconds, 0, 59),
+        minutes=_numbers(minutes, 0, 59),
+        hours=named_hours,
+        days=frozenset(_numbers(days, 1, 31)),
+        months=frozenset(_numbers(months, 1, 12)),
+        weekdays=frozenset(_numbers(weekdays, 0, 6)),
+        nth={int(day): frozenset(0 if n == LAST else int(n) for n in which) for day, which in nth.items()},
+        nearest=int(fields[3][:-1]) if fields[3].endswith("w") else None,
+        is_either_day=days[0] != "*" and weekdays[0] != "*",
+        is_fixed=len(named_hours) < 24,
+    )
+
+
+def _numbers(values: list[Any], lowest: int, highest: int) -> tuple[int, ...]:
+    """Return the numbers of an expanded field, rising; ``l`` becomes 0."""
+    if "*" in values:
+        return tuple(range(lowest, highest + 1))
+    return tuple(sorted({0 if value == LAST else int(value) for value in values}))
+
+
+# --- days -----------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=65_536)
+def days_of_month(rule: CronRule, year: int, month: int) -> tuple[int, ...]:
+    """Return the days of a month that match, rising."""
+    if month not in rule.months:
+        return ()
+    first, length = monthrange(year, month)  # Monday is 0
+    if rule.nearest is not None:
+        return (_nearest_weekday(min(rule.nearest, length), first, length),)
+    return tuple(day for day in range(1, length + 1) if _matches_day(rule, day, length, (first + day) % 7))
+
+
+def _matches_day(rule: CronRule, day: int, length: int, weekday: int) -> bool:
+    by_month = day in rule.days or (day == length and 0 in rule.days)
+    by_week = weekday in rule.weekdays
+    if by_week and rule.nth:
+        which = rule.nth.get(weekday, frozenset())
+        by_week = (day + 6) // 7 in which or (day + 7 > length and 0 in which)
+    return (by_month or by_week) if rule.is_either_day else (by_month and by_week)
+
+
+def _nearest_weekday(day: int, first: int, length: int) -> int:
+    """Return the day from Monday to Friday nearest to `day` within its month."""
+    weekday = (first + day - 1) % 7  # Monday is 0
+    if weekday == 5:
+        return day - 1 if day > 1 else day + 2
+    if weekday == 6:
+        return day + 1 if day < length else day - 2
+    return day
+
+
+def next_day(rule: CronRule, start: date) -> date | None:
+    """Return the first matching day at or after `start`, None when there is none within nine years."""
+    year, month, after = start.year, start.month, start.day - 1
+    for _ in range(SEARCHED_MONTHS):
+        days = days_of_month(rule, year, month)
+        index = bisect_right(days, after)
+        if index < len(days):
+            return date(year, month, days[index])
+        year, month, after = (year, month + 1, 0) if month < 12 else (year + 1, 1, 0)
+    return None
+
+
+# --- times ----------------------------------------------------------------------------------------
+
+
+def next_wall(rule: CronRule, after: datetime) -> datetime | None:
+    """Return the first matching wall-clock time strictly after `after`; both naive."""
+    day = after.date()
+    if after.day in days_of_month(rule, after.year, after.month):
+        later = _next_time(rule, after.hour, after.minute, after.second)
+        if later is not None:
+            return datetime.combine(day, later)
+    found = next_day(rule, date.fromordinal(day.toordinal() + 1))
+    if found is None:
+        return None
+    return datetime(found.year, found.month, found.day, rule.hours[0], rule.minutes[0], rule.seconds[0])
+
+
+def _next_time(rule: CronRule, hour: int, minute: int, second: int) -> time | None:
+    hours, minutes, seconds = rule.hours, rule.minutes, rule.seconds
+    if hour in hours:
+        if minute in minutes:
+            index = bisect_right(seconds, second)
+            if index < len(seconds):
+                return time(hour, minute, seconds[index])
+        index = bisect_right(minutes, minute)
+        if index < len(minutes):
+            return time(hour, minutes[index], seconds[0])
+    index = bisect_right(hours, hour)
+    return time(hours[index], minutes[0], seconds[0]) if index < len(hours) else None
+
+
+def count_walls(rule: CronRule, start: datetime, end: datetime) -> int:
+    """Return how many matching wall-clock times lie in [`start`, `end`); both naive, in whole seconds."""
+    if end <= start:
+        return 0
+    times = len(rule.hours) * len(rule.minutes) * len(rule.seconds)
+    return times * _count_days(rule, start.date(), end.date()) - _rank(rule, start) + _rank(rule, end)
+
+
+def _count_days(rule: CronRule, start: date, end: date) -> int:
+    """Return how many days in [`start`, `end`) match."""
+    total, year, month = 0, start.year, start.month
+    while (year, month) < (end.year, end.month):
+        total += len(days_of_month(rule, year, month))
+        year, month = (year, month + 1) if month < 12 else (year + 1, 1)
+    before_end = bisect_left(days_of_month(rule, end.year, end.month), end.day)
+    return total + before_end - bisect_left(days_of_month(rule, start.year, start.month), start.day)
+
+
+def _rank(rule: CronRule, wall: datetime) -> int:
+    """Return how many matching times of its day come before `wall`."""
+    if wall.day not in days_of_month(rule, wall.year, wall.month):
+        return 0
+    hours, minutes, seconds = rule.hours, rule.minutes, rule.seconds
+    rank = bisect_left(hours, wall.hour) * len(minutes) * len(seconds)
+    if wall.hour in hours:
+        rank += bisect_left(minutes, wall.minute) * len(seconds)
+        if wall.minute in minutes:
+            rank += bisect_left(seconds, wall.second)
+    return rank

@@ -1,0 +1,120 @@
+"""When the clocks of a zone change."""
+
+from __future__ import annotations
+
+import zoneinfo
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+
+from scheduler.exceptions import InvalidScheduleError
+
+ONE_SECOND = timedelta(seconds=1)
+ONE_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Change:
+    """A change of the offset from UTC: a gap when clocks go forward, a fold when they go back.
+
+    Attributes:
+        at: the first instant with the new offset, UTC.
+        wall_before: what clocks would have shown at `at` without the change; naive.
+        wall_after: what they show; naive.
+    """
+
+    at: datetime
+    wall_before: datetime
+    wall_after: datetime
+
+    @property
+    def is_fold(self) -> bool:
+        """Tell whether wall-clock times are repeated."""
+        return self.wall_after < self.wall_before
+
+    @property
+    def offset_after(self) -> timedelta:
+        """The new offset from UTC."""
+        return self.wall_after - self.at.replace(tzinfo=None)
+
+    def has_skipped(self, wall: datetime) -> bool:
+        """Tell whether `wall` lies in the gap."""
+        return self.wall_before <= wall < self.wall_after
+
+    def missing_days(self) -> tuple[datetime, datetime]:
+        """Return the bounds [first, end) of the days that the gap swallows whole; often empty.
+
+        Apia had no 30 December 2011.
+        """
+        end = _midnight(self.wall_after)
+        return min(end, _midnight(self.wall_before + ONE_DAY - ONE_SECOND)), end
+
+
+def _midnight(wall: datetime) -> datetime:
+    return wall.replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def zone_of(timezone: str) -> zoneinfo.ZoneInfo:
+    """Return the zone of a name.
+
+    Raises:
+        InvalidScheduleError: the zone database has no such name.
+    """
+    try:
+        return zoneinfo.ZoneInfo(timezone)
+    except (LookupError, ValueError, OSError) as error:
+        raise InvalidScheduleError(
+            f'the time zone "{timezone[:80]}" is unknown; allowed are the names of the IANA database, '
+            "such as Asia/Shanghai or Europe/Berlin"
+        ) from error
+
+
+@lru_cache(maxsize=16_384)
+def changes_of_year(timezone: str, year: int) -> tuple[Change, ...]:
+    """Return the changes of a UTC year, rising.
+
+    Found by looking at the offset once a day: two changes in one day that undo each other are not seen,
+    and no zone has such days.
+    """
+    zone = zone_of(timezone)
+    day, end = datetime(year, 1, 1, tzinfo=UTC), datetime(year + 1, 1, 1, tzinfo=UTC)
+    changes = []
+    offset = day.astimezone(zone).utcoffset()
+    while day < end:
+        following = day + ONE_DAY
+        new = following.astimezone(zone).utcoffset()
+        if new != offset:
+            changes.append(_change_between(zone, day, following))
+            offset = new
+        day = following
+    return tuple(changes)
+
+
+def _change_between(zone: zoneinfo.ZoneInfo, before: datetime, after: datetime) -> Change:
+    """Return the change in (`before`, `after`], found by bisection to the second."""
+    old = before.astimezone(zone).utcoffset()
+    while after - before > ONE_SECOND:
+        middle = before + (after - before) // 2
+        middle = middle.replace(microsecond=0)
+        if middle.astimezone(zone).utcoffset() == old:
+            before = middle
+        else:
+            after = middle
+    assert old is not None  # noqa: S101 - aware
+    wall_after = after.astimezone(zone).replace(tzinfo=None, fold=0)
+    return Change(at=after, wall_before=after.replace(tzinfo=None) + old, wall_after=wall_after)
+
+
+@lru_cache(maxsize=16_384)
+def changes_around(timezone: str, year: int) -> tuple[Change, ...]:
+    """Return the changes of a year and its two neighbours, rising."""
+    return tuple(change for near in (year - 1, year, year + 1) for change in changes_of_year(timezone, near))
+
+
+def changes_between(timezone: str, start: datetime, end: datetime) -> Iterator[Change]:
+    """Yield the changes in (`start`, `end`], rising; both UTC."""
+    for year in range(start.year, end.year + 1):
+        for change in changes_of_year(timezone, year):
+            if start < change.at <= end:
+                yield change

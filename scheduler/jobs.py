@@ -1,0 +1,10 @@
+"""What the cluster calls by its dotted path; one line each."""
+
+from __future__ import annotations
+
+
+def work() -> None:
+    """Run queued executions until nothing is left to do."""
+    from scheduler import supervisor
+
+    supervisor.work()

@@ -1,0 +1,74 @@
+"""`manage.py import_config`: read config.json, show the plan, write all of it or nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from scheduler.config_file import ConfigError, read_config
+from scheduler.plan_text import plan_lines
+from scheduler.services.configuration import ImportPlan, apply_import, plan_import
+
+DONE, REFUSED, WOULD_CHANGE = 0, 1, 2
+
+
+class Command(BaseCommand):
+    """Exit codes: 0 done, 1 refused, 2 with --check when something would change."""
+
+    help = "Import tasks from a config.json, or from a folder with */config.json."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Declare the arguments."""
+        parser.add_argument("path", type=Path, help="The file or folder to read.")
+        parser.add_argument("--dry-run", action="store_true", help="Show the plan, write nothing.")
+        parser.add_argument("--check", action="store_true", help="Write nothing; exit 2 when something would change.")
+        parser.add_argument("--prune", action="store_true", help="Remove tasks that the file does not name.")
+        parser.add_argument("--json", action="store_true", help="Print the plan, or the errors, as JSON.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Plan, print, and apply unless told otherwise."""
+        now = datetime.now(UTC)
+        try:
+            document = read_config(options["path"])
+            if options["dry_run"] or options["check"]:
+                plan = plan_import(document, prune=options["prune"], now=now)
+            else:
+                plan = apply_import(document, prune=options["prune"], user=None, now=now)
+        except ConfigError as error:
+            self._print_problems(error, as_json=options["json"])
+            sys.exit(REFUSED)
+        self._print_plan(plan, as_json=options["json"])
+        if options["check"] and plan.has_changes:
+            sys.exit(WOULD_CHANGE)
+        if not (options["dry_run"] or options["check"] or options["json"]):
+            self.stdout.write("Applied." if plan.has_changes else "Nothing to do: unchanged.")
+
+    def _print_problems(self, error: ConfigError, *, as_json: bool) -> None:
+        if as_json:
+            self.stdout.write(json.dumps({"errors": [dataclasses.asdict(p) for p in error.problems]}, indent=2))
+            return
+        self.stderr.write(str(error))
+        self.stderr.write("Refused: nothing was changed.")
+
+    def _print_plan(self, plan: ImportPlan, *, as_json: bool) -> None:
+        if not as_json:
+            self.stdout.write("\n".join(plan_lines(plan)))
+            return
+        document = {
+            "created": plan.created,
+            "changed": [dataclasses.asdict(change) for change in plan.changed],
+            "unchanged": plan.unchanged,
+            "removed": plan.removed,
+            "notes": plan.notes,
+        }
+        self.stdout.write(json.dumps(document, indent=2, ensure_ascii=False, default=_as_text))
+
+
+def _as_text(value: object) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)

@@ -1,0 +1,24 @@
+"""`manage.py prune_history`: delete executions that are older than their retention."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from scheduler.services.pruning import prune
+
+
+class Command(BaseCommand):
+    """The dispatcher does the same once an hour."""
+
+    help = "Delete executions older than their retention (SCHEDULER_HISTORY_DAYS, or the task's own)."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Declare the options."""
+        parser.add_argument("--days", type=int, default=None, help="Instead of SCHEDULER_HISTORY_DAYS.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Prune and say how many went."""
+        self.stdout.write(f"{prune(datetime.now(UTC), days=options['days'])} executions deleted")

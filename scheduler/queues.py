@@ -1,0 +1,52 @@
+"""Wake-ups: the only way work is announced to workers. Safe to lose, safe to repeat, and few.
+
+A message names nothing but the job; what is to be done stands in the database.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from functools import lru_cache
+
+from django.conf import settings
+from django.db import transaction
+from django_q.brokers import Broker, get_broker
+from django_q.tasks import async_task
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_QUEUE = "default"
+WORK = "scheduler.jobs.work"
+
+
+@lru_cache(maxsize=64)
+def _broker(queue: str) -> Broker:
+    """Return a kept broker; a new one for each message costs ten times the message."""
+    return get_broker(queue)
+
+
+def wake(queue: str, *, count: int = 1) -> None:
+    """Ask up to `count` workers of `queue` to look for work; never raises.
+
+    Messages that wait already count: when workers are busy, more of them would only pile up. When the
+    queue cannot be reached, the dispatcher wakes again while something is queued.
+    """
+    try:
+        broker = _broker(queue)
+        wanted = min(count, settings.SCHEDULER_WORKERS) - (broker.queue_size() or 0)
+        for _ in range(wanted):
+            async_task(WORK, broker=broker, cluster=queue, timeout=-1, save=False)
+    except Exception:
+        logger.warning("queue %s could not be woken; the next sweep tries again", queue, exc_info=True)
+
+
+def wake_after_commit(queues: Iterable[str], *, count: int = 1) -> None:
+    """Wake each of `queues` once the present transaction is committed."""
+    for queue in sorted(set(queues)):
+        transaction.on_commit(lambda queue=queue: wake(queue, count=count))  # type: ignore[misc]
+
+
+def backlog(queue: str) -> int:
+    """Return how many messages wait in `queue`."""
+    return int(_broker(queue).queue_size() or 0)

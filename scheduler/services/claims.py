@@ -1,0 +1,157 @@
+"""Taking queued executions, giving back, and taking over from workers that died."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import cast
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import Count
+
+from scheduler import crashpoints
+from scheduler.choices import Status
+from scheduler.config_file import TaskSpec
+from scheduler.models import Execution, Process, Task, TaskRevision
+from scheduler.querysets import Transition
+from scheduler.services.outcomes import Claimed, Report, finish
+from scheduler.services.processes import is_gone
+
+WORKER_LOST = "worker lost"
+
+
+@lru_cache(maxsize=2048)
+def _spec(revision_pk: int) -> TaskSpec:
+    """Return the spec of a revision; revisions never change, so it is kept."""
+    return cast(TaskSpec, TaskRevision.objects.values_list("spec", flat=True).get(pk=revision_pk))
+
+
+def claim(*, owner: Process, queue: str, limit: int, now: datetime) -> list[Claimed]:
+    """Take up to `limit` due executions of `queue` for `owner`, most urgent first."""
+    with transaction.atomic():
+        candidates = list(
+            Execution.objects.claimable(queue, now)
+            .select_for_update(skip_locked=True, of=("self",))
+            .values_list("pk", "task_id", "parallel_limit")[:limit]
+        )
+        if not candidates:
+            return []
+        token = secrets.token_hex(8)
+        won = Execution.objects.all().claim(
+            ids=_within_limits(candidates), owner=owner, claim=token, now=now
+        )
+        rows = list(Execution.objects.filter(pk__in=won).order_by("-priority", "pk"))
+    crashpoints.passed("claim.after_commit")
+    return [_claimed(row) for row in rows]
+
+
+def _within_limits(candidates: Sequence[tuple[int, int, int | None]]) -> list[int]:
+    """Leave out candidates that would exceed the parallel limit of their task together with what runs."""
+    limited = {task for _, task, limit in candidates if limit is not None}
+    if connection.features.has_select_for_update and limited:
+        # Two workers may look at different rows of one task at once: the row of the task decides who goes first.
+        locked = set(
+            Task.all_objects.filter(pk__in=limited)
+            .select_for_update(skip_locked=True, no_key=True)
+            .values_list("pk", flat=True)
+        )
+    else:
+        locked = limited
+    running = dict(
+        Execution.objects.running()
+        .filter(task__in=limited)
+        .values_list("task")
+        .annotate(Count("pk"))
+        .values_list("task", "pk__count")
+    )
+    chosen = []
+    for pk, task, limit in candidates:
+        if limit is not None:
+            if task not in locked or running.get(task, 0) >= limit:
+                continue
+            running[task] = running.get(task, 0) + 1
+        chosen.append(pk)
+    return chosen
+
+
+def _claimed(row: Execution) -> Claimed:
+    assert row.revision_id is not None and row.started_at is not None  # noqa: S101 - a queued row has a revision
+    return Claimed(
+        execution_id=row.pk,
+        claim=row.claim,
+        task_pk=row.task_id,
+        run_pk=row.run_id,
+        revision_pk=row.revision_id,
+        attempt=row.attempt,
+        retries_left=row.retries_left,
+        queue=row.queue,
+        priority=row.priority,
+        parallel_limit=row.parallel_limit,
+        scheduled_for=row.scheduled_for,
+        started_at=row.started_at,
+        spec=_spec(row.revision_id),
+    )
+
+
+def orphans(*, host_id: str, now: datetime) -> list[Claimed]:
+    """Return the running executions whose worker on this host is gone."""
+    oldest = now - timedelta(seconds=settings.SCHEDULER_LEASE)
+    return [
+        _claimed(row)
+        for row in Execution.objects.running().filter(owner__host_id=host_id).select_related("owner")
+        if row.owner is not None
+        and is_gone(row.owner, host_id=host_id, lease_expired=row.owner.heartbeat_at < oldest)
+    ]
+
+
+def take_over(claimed: Sequence[Claimed], *, owner: Process) -> list[Claimed]:
+    """Make `owner` the owner of orphans; return those that no other worker took first.
+
+    The claim stays: it names the spool files and the process of the command.
+    """
+    won = []
+    for orphan in claimed:
+        with transaction.atomic():
+            row = (
+                Execution.objects.running()
+                .filter(pk=orphan.execution_id, claim=orphan.claim)
+                .select_for_update(of=("self",))
+                .select_related("owner")
+                .first()
+            )
+            if row is None or row.owner is None or row.owner.pk == owner.pk:
+                continue
+            if not is_gone(row.owner, host_id=owner.host_id, lease_expired=False):
+                continue
+            Execution.objects.filter(pk=row.pk).update(owner=owner, worker=str(owner))
+            won.append(orphan)
+    return won
+
+
+def hand_back(claimed: Iterable[Claimed]) -> list[int]:
+    """Queue again what was claimed and never started."""
+    return Execution.objects.all().transition(
+        Transition(
+            c.execution_id,
+            Status.QUEUED,
+            claim=c.claim,
+            values={"owner_id": None, "worker": "", "claim": "", "started_at": None},
+        )
+        for c in claimed
+    )
+
+
+def reap(*, host_id: str, now: datetime) -> set[str]:
+    """End what runs on other hosts under an expired lease; return the queues that got work by retries.
+
+    What belongs to this host is looked at instead, by `scheduler.services.recovery`.
+    """
+    oldest = now - timedelta(seconds=settings.SCHEDULER_LEASE)
+    lost = Execution.objects.running().filter(owner__heartbeat_at__lt=oldest).exclude(owner__host_id=host_id)
+    ownerless = Execution.objects.running().filter(owner=None)
+    rows = [*lost, *ownerless]
+    reports = [Report(_claimed(row), Status.TECHNICAL_FAILURE, now, reason=WORKER_LOST) for row in rows]
+    return finish(reports) if reports else set()

@@ -1,0 +1,229 @@
+"""Turning due slots into executions: one pass over what is due, in transactions of a few hundred tasks."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import F, Min
+
+from scheduler import crashpoints
+from scheduler.choices import Concurrency, MisfirePolicy, Status, Trigger
+from scheduler.engine.concurrency import OverlapDecision, decide_overlap
+from scheduler.engine.misfire import MissedSpan, due_slots, plan_slots
+from scheduler.engine.schedules import next_slot, parse_schedule
+from scheduler.models import Execution, Run, Task
+from scheduler.queues import DEFAULT_QUEUE, wake
+from scheduler.services.outcomes import announce
+from scheduler.services.runs import REPLACED, cancel_all, new_run, overlap_reason, queued_row, skipped_row
+
+logger = logging.getLogger(__name__)
+
+BATCH = 500
+
+
+@dataclass
+class DispatchResult:
+    """What one pass did."""
+
+    queued: int = 0
+    recorded: int = 0
+    broken: int = 0
+    woken: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+
+
+@dataclass
+class _Draft:
+    """Rows of one batch, collected before they are written together."""
+
+    executions: list[Execution] = field(default_factory=list)
+    missed: list[tuple[Task, MissedSpan, str]] = field(default_factory=list)
+    replaced: list[int] = field(default_factory=list)
+    moved: list[Task] = field(default_factory=list)
+
+
+def dispatch_due(now: datetime) -> DispatchResult:
+    """Give every slot up to `now` its record, move `next_run_at` on, and wake the queues concerned.
+
+    Rows and the new `next_run_at` are committed together, before anyone is woken. A task that cannot be
+    planned is marked and set aside; it never stops the others.
+    """
+    result = DispatchResult()
+    while _dispatch_batch(now, result):
+        pass
+    for queue, count in result.woken.items():
+        crashpoints.passed("run.before_enqueue")
+        wake(queue, count=count)
+        crashpoints.passed("run.after_enqueue")
+    return result
+
+
+def _dispatch_batch(now: datetime, result: DispatchResult) -> bool:
+    """Dispatch up to BATCH due tasks; return whether there may be more."""
+    try:
+        with transaction.atomic():
+            tasks = list(Task.objects.due(now).select_for_update(skip_locked=True, of=("self",))[:BATCH])
+            _dispatch_tasks(tasks, now, result)
+            crashpoints.passed("slot.after_insert")
+    except Exception:
+        logger.exception("a batch of due tasks could not be dispatched; trying them one by one")
+        return _dispatch_singly(now, result)
+    return len(tasks) == BATCH
+
+
+def _dispatch_singly(now: datetime, result: DispatchResult) -> bool:
+    pks = list(Task.objects.due(now).values_list("pk", flat=True)[:BATCH])
+    done = 0
+    for pk in pks:
+        try:
+            with transaction.atomic():
+                tasks = list(Task.objects.due(now).select_for_update(skip_locked=True, of=("self",)).filter(pk=pk))
+                _dispatch_tasks(tasks, now, result)
+            done += 1
+        except Exception as error:
+            logger.exception("task %s could not be dispatched; it is set aside", pk)
+            _set_aside(pk, f"{type(error).__name__}: {error}")
+            result.broken += 1
+    return len(pks) == BATCH and done > 0
+
+
+def _set_aside(task_pk: int, message: str) -> None:
+    Task.objects.filter(pk=task_pk).update(schedule_error=message, next_run_at=None)
+
+
+def _dispatch_tasks(tasks: Sequence[Task], now: datetime, result: DispatchResult) -> None:
+    if not tasks:
+        return
+    active: dict[int, list[tuple[int, str]]] = defaultdict(list)
+    rows = Execution.objects.active().filter(task__in=tasks).order_by("pk").values_list("task_id", "pk", "status")
+    for task_pk, pk, status in rows:
+        active[task_pk].append((pk, status))
+    draft = _Draft()
+    for task in tasks:
+        try:
+            _plan(task, active[task.pk], now, draft)
+        except Exception as error:  # one bad schedule never stops the others
+            logger.exception("task %s: its slots cannot be computed; it is set aside", task.task_id)
+            task.next_run_at = None
+            task.schedule_error = f"{type(error).__name__}: {error}"
+            result.broken += 1
+        draft.moved.append(task)
+    _write(draft, now, result)
+
+
+def _plan(task: Task, active: list[tuple[int, str]], now: datetime, draft: _Draft) -> None:
+    """Add the rows for the due slots of one task to `draft` and set its next slot."""
+    schedule = parse_schedule(task.schedule, task.zone)
+    assert task.next_run_at is not None  # noqa: S101 - due() filters
+    due = due_slots(schedule, since=task.next_run_at, now=now)
+    grace = timedelta(seconds=task.misfire_grace)
+    plan = plan_slots(due, now=now, grace=grace, policy=MisfirePolicy(task.misfire_policy))
+    if plan.missed is not None:
+        draft.missed.append((task, plan.missed, _missed_reason(task, plan.missed, now)))
+    for slot in plan.run:
+        _plan_slot(task, slot, active, now, draft)
+    task.next_run_at = next_slot(schedule, now)
+    task.schedule_error = ""
+
+
+def _plan_slot(task: Task, slot: datetime, active: list[tuple[int, str]], now: datetime, draft: _Draft) -> None:
+    decision = decide_overlap(
+        Concurrency(task.concurrency), active_count=len(active), max_parallel=task.max_parallel
+    )
+    if decision is OverlapDecision.SKIP:
+        reason = overlap_reason([row for row in active if row[0]])
+        draft.executions.append(
+            skipped_row(task, trigger=Trigger.SCHEDULE, reason=reason, now=now, scheduled_for=slot)
+        )
+        return
+    if decision is OverlapDecision.REPLACE:
+        draft.replaced += [pk for pk, _ in active if pk]
+    run = new_run(task, trigger=Trigger.SCHEDULE, user=None, now=now)
+    draft.executions.append(queued_row(task, run=run, now=now, scheduled_for=slot))
+    active.append((0, Status.QUEUED))
+
+
+def _missed_reason(task: Task, missed: MissedSpan, now: datetime) -> str:
+    late = int((now - missed.last).total_seconds())
+    what = "1 slot was" if missed.count == 1 else f"{missed.count} slots were"
+    return (
+        f"{what} found at least {late} s late, more than the grace of {task.misfire_grace:g} s: no dispatcher "
+        f"was running or it was overloaded (task_misfire_policy is {task.misfire_policy})"
+    )
+
+
+def _write(draft: _Draft, now: datetime, result: DispatchResult) -> None:
+    crashpoints.passed("slot.before_insert")
+    _record_missed(draft.missed, now)
+    cancel_all(draft.replaced, reason=REPLACED, now=now)
+    runs = [e.run for e in draft.executions if e.run is not None]
+    Run.objects.bulk_create(runs)
+    for execution in draft.executions:
+        if execution.run is not None:
+            execution.run_id = execution.run.pk
+    Execution.objects.bulk_create(draft.executions)
+    announce([e.pk for e in draft.executions if e.status == Status.SKIPPED])
+    Task.objects.bulk_update(draft.moved, ["next_run_at", "schedule_error"], batch_size=200)
+    for execution in draft.executions:
+        if execution.status == Status.QUEUED:
+            result.queued += 1
+            result.woken[execution.queue] += 1
+    result.recorded += len(draft.executions) + len(draft.missed)
+
+
+def _record_missed(missed: Sequence[tuple[Task, MissedSpan, str]], now: datetime) -> None:
+    """Write one row for each unbroken series of missed slots, extending the row that the series began with."""
+    new: list[Execution] = []
+    for task, span, reason in missed:
+        last = Execution.objects.filter(task=task, scheduled_for__isnull=False).order_by("-scheduled_for").first()
+        if last is not None and last.status == Status.MISSED and _is_next_slot(task, last, span):
+            Execution.objects.filter(pk=last.pk).update(
+                slot_count=F("slot_count") + span.count, covers_until=span.last, reason=reason, finished_at=now
+            )
+            continue
+        new.append(
+            Execution(
+                task=task,
+                revision_id=task.revision_id,
+                status=Status.MISSED,
+                is_outcome=True,
+                trigger=Trigger.SCHEDULE,
+                queue=task.queue or DEFAULT_QUEUE,
+                scheduled_for=span.first,
+                slot_count=span.count,
+                covers_until=span.last,
+                queued_at=now,
+                finished_at=now,
+                reason=reason,
+            )
+        )
+    Execution.objects.bulk_create(new)
+    announce([e.pk for e in new])
+
+
+def _is_next_slot(task: Task, row: Execution, span: MissedSpan) -> bool:
+    schedule = parse_schedule(task.schedule, task.zone)
+    return row.covers_until is not None and next_slot(schedule, row.covers_until) == span.first
+
+
+def next_due_at(now: datetime) -> datetime | None:
+    """Return the next instant at which something becomes due: a slot, or a retry that waits beyond `now`."""
+    slot = Task.objects.filter(enabled=True, next_run_at__isnull=False).aggregate(at=Min("next_run_at"))["at"]
+    retry = Execution.objects.filter(status=Status.QUEUED, not_before__gt=now).aggregate(at=Min("not_before"))
+    instants = [at for at in (slot, retry["at"]) if at is not None]
+    return min(instants, default=None)
+
+
+def wake_waiting(now: datetime, *, older_than: timedelta) -> set[str]:
+    """Wake each queue in which something due has waited unclaimed for `older_than`; return them."""
+    waiting = Execution.objects.filter(status=Status.QUEUED)
+    fresh = waiting.filter(not_before=None, queued_at__lte=now - older_than)
+    retries = waiting.filter(not_before__lte=now)
+    queues = {*fresh.values_list("queue", flat=True).distinct(), *retries.values_list("queue", flat=True).distinct()}
+    for queue in queues:
+        wake(queue)
+    return queues

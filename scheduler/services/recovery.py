@@ -1,0 +1,92 @@
+"""What becomes of executions whose worker on this host died: looked at, taken over, recorded or queued again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from django.conf import settings
+
+from scheduler.choices import Status
+from scheduler.engine.states import reason_of_exit, status_of_exit
+from scheduler.models import Process
+from scheduler.queues import DEFAULT_QUEUE, wake
+from scheduler.runner import CommandSpec, Exit, NeverStarted, RunningCommand, Spool, adopt
+from scheduler.services import claims
+from scheduler.services.outcomes import Claimed, LogPiece, Report, finish
+
+
+def command_spec(claimed: Claimed, env: dict[str, str]) -> CommandSpec:
+    """Return what the runner needs to start or adopt an execution."""
+    spec = claimed.spec
+    own = settings.SCHEDULER_TASKS_DIR / spec["task_id"]
+    base: Path = settings.SCHEDULER_TASKS_DIR.parent
+    return CommandSpec(
+        execution_id=claimed.execution_id,
+        claim=claimed.claim,
+        command=spec["task_exec"],
+        env=env,
+        cwd=own if own.is_dir() else base,
+        timeout=None if spec["task_timeout"] is None else float(spec["task_timeout"]),
+        log_limit=settings.SCHEDULER_LOG_LIMIT,
+        grace=settings.SCHEDULER_GRACE,
+    )
+
+
+def recover(
+    orphans: Sequence[Claimed], spool: Spool, *, now: datetime
+) -> tuple[list[tuple[Claimed, RunningCommand]], list[Report], list[Claimed]]:
+    """Look what became of orphans that this process owns now.
+
+    Returns:
+        those that run, reports on those that ended, and those that never started.
+    """
+    running, ended, never = [], [], []
+    for claimed in orphans:
+        elapsed = max((now - claimed.started_at).total_seconds(), 0)
+        found = adopt(command_spec(claimed, {}), spool, elapsed=elapsed)
+        if isinstance(found, RunningCommand):
+            running.append((claimed, found))
+        elif isinstance(found, NeverStarted):
+            never.append(claimed)
+        else:
+            ended.append(report_of(claimed, found, now=now, stopped_for=""))
+    return running, ended, never
+
+
+def report_of(
+    claimed: Claimed,
+    ended: Exit,
+    *,
+    now: datetime,
+    stopped_for: str,
+    cancel_reason: str = "",
+    log_size: int = 0,
+    pieces: Sequence[LogPiece] = (),
+) -> Report:
+    """Return the report on an execution whose command ended."""
+    status = status_of_exit(ended.code, timed_out=stopped_for == "timeout", cancelled=stopped_for == "cancel")
+    if status is Status.CANCELLED:
+        reason = cancel_reason
+    elif status is Status.TIMEOUT:
+        reason = f"ran longer than its timeout of {claimed.spec['task_timeout']:g} s"
+    elif ended.code is None:
+        reason = f"{claims.WORKER_LOST}: its command left neither a process nor an exit code"
+    else:
+        reason = reason_of_exit(ended.code)
+    return Report(claimed, status, now, ended.code, reason, log_size, pieces)
+
+
+def tend_orphans(spool: Spool, *, now: datetime) -> None:
+    """Wake a worker when executions of this host lost theirs; with no worker here, record what ended.
+
+    What still runs without any worker on this host is left alone until one starts.
+    """
+    orphans = claims.orphans(host_id=spool.host_id, now=now)
+    if not orphans:
+        return
+    workers = Process.objects.alive(now).filter(kind=Process.Kind.CLUSTER, host_id=spool.host_id)
+    queues = set(workers.values_list("queue", flat=True))
+    for queue in queues or {DEFAULT_QUEUE}:
+        wake(queue)

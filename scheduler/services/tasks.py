@@ -1,0 +1,242 @@
+"""Writing task definitions: each write checks the whole graph under one lock and leaves a revision."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from django.db import connection, transaction
+from django.db.models import F, Max
+
+from scheduler.choices import Status
+from scheduler.config_file import ConfigError, ConfigProblem, TaskSpec
+from scheduler.engine.dependencies import find_cycle
+from scheduler.engine.schedules import next_slot, parse_schedule
+from scheduler.models import Execution, Task, TaskDependency, TaskRevision
+from scheduler.services.runs import cancel_all
+from scheduler.specs import FIELDS, apply_spec, task_to_spec
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AbstractBaseUser
+
+GRAPH_LOCK = 7_305_101
+
+
+@dataclass(frozen=True)
+class Definition:
+    """A task to be written: `task` is None when it is new."""
+
+    task: Task | None
+    spec: TaskSpec
+
+
+def lock_graph() -> None:
+    """Let one transaction at a time change definitions, so that two edits cannot make a cycle together.
+
+    SQLite needs nothing: its transactions begin IMMEDIATE, one writer at a time.
+    """
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [GRAPH_LOCK])
+
+
+def save_task(spec: TaskSpec, *, task: Task | None, user: AbstractBaseUser | None, now: datetime) -> Task:
+    """Create a task, or change `task` (its id included), with its dependencies and a revision.
+
+    Raises:
+        ConfigError: the id is taken, an upstream is unknown, or the dependencies would form a cycle.
+    """
+    with transaction.atomic():
+        lock_graph()
+        problems = find_problems([Definition(task, spec)])
+        if problems:
+            raise ConfigError([problem for _index, problem in problems])
+        return write_definitions([Definition(task, spec)], user=user, now=now)[0]
+
+
+def find_problems(definitions: Sequence[Definition]) -> list[tuple[int, ConfigProblem]]:
+    """Return what is wrong with `definitions` together with all other tasks, each with its index."""
+    taken = dict(Task.objects.values_list("task_id", "pk"))
+    own = {d.task.pk: d.spec["task_id"] for d in definitions if d.task is not None}
+    known = {name for name, pk in taken.items() if pk not in own} | {d.spec["task_id"] for d in definitions}
+    problems: list[tuple[int, ConfigProblem]] = []
+    for index, d in enumerate(definitions):
+        name = d.spec["task_id"]
+        if name in taken and taken[name] not in own:
+            problems.append((index, problem("task_id", f'the task id "{name}" is taken', name, "an id not in use")))
+        for position, upstream in enumerate(d.spec["task_dependencies"]):
+            if upstream not in known:
+                problems.append((index, _unknown_upstream(position, upstream, known)))
+            elif upstream == name:
+                problems.append((index, _cycle([name, name])))
+    return problems or _cycle_problems(definitions, own)
+
+
+def problem(path: str, message: str, found: str, allowed: str) -> ConfigProblem:
+    """Return a problem without a position, for forms and the API."""
+    return ConfigProblem(file="", line=None, column=None, path=path, message=message, found=found, allowed=allowed)
+
+
+def _unknown_upstream(position: int, upstream: str, known: Iterable[str]) -> ConfigProblem:
+    from difflib import get_close_matches
+
+    near = get_close_matches(upstream, list(known), n=1)
+    hint = f'; did you mean "{near[0]}"?' if near else ""
+    return problem(
+        f"task_dependencies[{position}]",
+        f'there is no task "{upstream}" to depend on{hint}',
+        upstream,
+        "the id of an existing task",
+    )
+
+
+def _cycle(path: Sequence[str]) -> ConfigProblem:
+    printed = " → ".join(path)
+    return problem("task_dependencies", f"the dependencies would form a cycle: {printed}", printed, "no cycle")
+
+
+def _cycle_problems(definitions: Sequence[Definition], own: Mapping[int, str]) -> list[tuple[int, ConfigProblem]]:
+    upstreams: dict[str, set[str]] = {}
+    edges = TaskDependency.objects.filter(downstream__deleted_at=None, upstream__deleted_at=None).values_list(
+        "downstream_id", "downstream__task_id", "upstream_id", "upstream__task_id"
+    )
+    for down_pk, down, up_pk, up in edges:
+        if down_pk not in own:
+            upstreams.setdefault(down, set()).add(own.get(up_pk, up))
+    for d in definitions:
+        upstreams[d.spec["task_id"]] = set(d.spec["task_dependencies"])
+    cycle = find_cycle(upstreams, start=[d.spec["task_id"] for d in definitions])
+    if not cycle:
+        return []
+    index = next(i for i, d in enumerate(definitions) if d.spec["task_id"] in cycle)
+    return [(index, _cycle(cycle))]
+
+
+def write_definitions(
+    definitions: Sequence[Definition], *, user: AbstractBaseUser | None, now: datetime
+) -> list[Task]:
+    """Write checked definitions, their edges and revisions, in the transaction of the caller."""
+    revivable = {
+        task.task_id: task
+        for task in Task.all_objects.exclude(deleted_at=None).filter(
+            task_id__in=[d.spec["task_id"] for d in definitions]
+        )
+    }
+    tasks: list[Task] = []
+    for d in definitions:
+        # A task that was deleted comes back under its id, with its history.
+        task = d.task or revivable.get(d.spec["task_id"]) or Task()
+        is_rescheduled = task.pk is None or task.deleted_at is not None or _has_new_slots(task, d.spec)
+        apply_spec(task, d.spec)
+        task.deleted_at = None
+        if is_rescheduled:
+            task.next_run_at = first_slot(task, now)
+            task.schedule_error = ""
+        tasks.append(task)
+    attributes = [*FIELDS.values(), "next_run_at", "schedule_error", "deleted_at", "updated_at"]
+    for task in tasks:
+        task.updated_at = now
+    Task.all_objects.bulk_create([t for t in tasks if t.pk is None], batch_size=500)
+    Task.all_objects.bulk_update([t for t in tasks if t.created_at is not None], attributes, batch_size=100)
+    _write_edges(tasks, definitions)
+    _write_revisions(tasks, definitions, user=user)
+    return tasks
+
+
+def _has_new_slots(task: Task, spec: TaskSpec) -> bool:
+    return (
+        task.schedule != spec["task_schedule"]
+        or task.timezone != spec["task_timezone"]
+        or task.enabled != spec["task_enabled"]
+        or bool(task.schedule_error)
+    )
+
+
+def first_slot(task: Task, now: datetime) -> datetime | None:
+    """Return the first slot of `task` after `now`, or None when it is disabled or has no schedule."""
+    if not task.enabled or not task.schedule:
+        return None
+    return next_slot(parse_schedule(task.schedule, task.zone), now)
+
+
+def _write_edges(tasks: Sequence[Task], definitions: Sequence[Definition]) -> None:
+    names = {up for d in definitions for up in d.spec["task_dependencies"]}
+    pks = dict(Task.objects.filter(task_id__in=names).values_list("task_id", "pk"))
+    wanted = {
+        (task.pk, pks[up])
+        for task, d in zip(tasks, definitions, strict=True)
+        for up in d.spec["task_dependencies"]
+    }
+    present = {
+        (down, up): pk
+        for down, up, pk in TaskDependency.objects.filter(downstream__in=tasks).values_list(
+            "downstream_id", "upstream_id", "pk"
+        )
+    }
+    TaskDependency.objects.filter(pk__in=[pk for edge, pk in present.items() if edge not in wanted]).delete()
+    TaskDependency.objects.bulk_create(
+        [TaskDependency(downstream_id=down, upstream_id=up) for down, up in sorted(wanted - present.keys())],
+        batch_size=500,
+    )
+
+
+def _write_revisions(
+    tasks: Sequence[Task], definitions: Sequence[Definition], *, user: AbstractBaseUser | None
+) -> None:
+    latest = dict(
+        TaskRevision.objects.filter(task__in=tasks).values_list("task").annotate(Max("number")).values_list(
+            "task", "number__max"
+        )
+    )
+    author: dict[str, Any] = {"created_by": user if user is not None and user.pk else None}
+    revisions = [
+        TaskRevision(task=task, number=latest.get(task.pk, 0) + 1, spec=d.spec, **author)
+        for task, d in zip(tasks, definitions, strict=True)
+    ]
+    TaskRevision.objects.bulk_create(revisions, batch_size=500)
+    for task, revision in zip(tasks, revisions, strict=True):
+        task.revision = revision
+    Task.all_objects.bulk_update(tasks, ["revision"], batch_size=200)
+
+
+def set_enabled(task: Task, enabled: bool, *, user: AbstractBaseUser | None, now: datetime) -> Task:
+    """Switch the schedule of `task` on or off; what is queued or running goes on."""
+    with transaction.atomic():
+        lock_graph()
+        fresh = Task.objects.select_for_update(of=("self",)).get(pk=task.pk)
+        spec = task_to_spec(fresh)
+        spec["task_enabled"] = enabled
+        return write_definitions([Definition(fresh, spec)], user=user, now=now)[0]
+
+
+def delete_task(task: Task, *, user: AbstractBaseUser | None, now: datetime) -> None:
+    """Take `task` away with its edges; its history stays. What is queued is cancelled, what runs ends by itself."""
+    with transaction.atomic():
+        lock_graph()
+        delete_tasks([task.pk], by=str(user) if user else "import", now=now)
+
+
+def delete_tasks(task_pks: Sequence[int], *, by: str, now: datetime) -> None:
+    """Take several tasks away, in the transaction of the caller."""
+    TaskDependency.objects.filter(downstream__in=task_pks).delete()
+    TaskDependency.objects.filter(upstream__in=task_pks).delete()
+    Task.objects.filter(pk__in=task_pks).update(deleted_at=now, next_run_at=None, updated_at=now)
+    waiting = Execution.objects.filter(task__in=task_pks, status=Status.QUEUED).values_list("pk", flat=True)
+    cancel_all(list(waiting), reason=f"task deleted by {by}", now=now)
+
+
+def reschedule_broken(now: datetime) -> None:
+    """Move enabled tasks that have a schedule, no error and no next slot to their next slot.
+
+    Rows can come so from a restored backup or another tool; without this they would never run again.
+    """
+    for task in Task.objects.filter(enabled=True, next_run_at=None, schedule_error="").exclude(schedule="")[:1000]:
+        try:
+            slot, error = first_slot(task, now), ""
+        except ValueError as bad:
+            slot, error = None, str(bad)
+        Task.objects.filter(pk=task.pk, next_run_at=None, revision=F("revision")).update(
+            next_run_at=slot, schedule_error=error
+        )

@@ -1,0 +1,339 @@
+"""The loop of a worker process: claim, start, watch, record in groups; adopt what a dead worker left."""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from time import monotonic
+
+from django.conf import settings
+from django.db import DatabaseError, InterfaceError, close_old_connections, connection
+
+from scheduler import crashpoints
+from scheduler.choices import Status
+from scheduler.cluster import is_stopping
+from scheduler.models import Execution, ExecutionLog, Process
+from scheduler.queues import wake
+from scheduler.runner import (
+    Exit,
+    LogReader,
+    RunningCommand,
+    Spool,
+    StartError,
+    command_environment,
+    start,
+)
+from scheduler.services import claims, processes, recovery
+from scheduler.services.outcomes import Claimed, LogPiece, Report, append_log, finish
+
+logger = logging.getLogger(__name__)
+
+RECORD_WITHIN = 0.02  # seconds an outcome may wait for others
+RECORD_AT = 32  # outcomes that are recorded at once
+LOOK_FOR_WORK = 0.1
+LOOK_FOR_ORDERS = 0.5
+READ_LOGS = 0.25
+FLOOD = 1 << 20  # bytes that wait to be read; from here on the spool is trimmed quickly
+FLOOD_PAUSE = 0.002
+RETRY_DATABASE = 0.5
+
+
+@dataclass
+class _Watched:
+    claimed: Claimed
+    command: RunningCommand
+    reader: LogReader | None
+    cancel_reason: str = ""
+    is_lost: bool = False
+    pieces: list[LogPiece] = field(default_factory=list)
+
+
+class Supervisor:
+    """Runs the executions that one worker process owns, side by side in one thread."""
+
+    def __init__(self, process: Process, spool: Spool) -> None:
+        self.process = process
+        self.spool = spool
+        self.watched: dict[int, _Watched] = {}
+        self.reports: list[Report] = []
+        self._poller = select.epoll()
+        self._record_at = float("inf")
+        self._claim_at = self._orders_at = self._read_at = self._beat_at = self._adopt_at = 0.0
+        self._is_flooded = False
+
+    # --- the loop -----------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Work until nothing is queued or running, or the cluster stops."""
+        while True:
+            try:
+                self._step()
+            except (DatabaseError, InterfaceError):
+                logger.exception("the database does not answer; commands go on, outcomes wait")
+                if not connection.in_atomic_block:
+                    connection.close()
+                self._wait(RETRY_DATABASE)
+                continue
+            if self._is_done():
+                break
+            self._wait(self._pause())
+        self._poller.close()
+
+    def _step(self) -> None:
+        now = monotonic()
+        self._collect()
+        if now >= self._beat_at:
+            close_old_connections()
+            processes.beat(self.process, now=datetime.now(UTC))
+            self._beat_at = now + settings.SCHEDULER_HEARTBEAT
+        if now >= self._adopt_at and not is_stopping():
+            self._adopt_at = now + settings.SCHEDULER_SWEEP
+            self._adopt()
+        self._record(now)
+        if now >= self._claim_at and not is_stopping():
+            self._claim(now)
+        if now >= self._orders_at:
+            self._orders_at = now + LOOK_FOR_ORDERS
+            self._obey()
+        self._read_logs(now)
+
+    def _is_done(self) -> bool:
+        if self.reports:
+            return False
+        if is_stopping() and settings.SCHEDULER_STOP == "leave":
+            return True
+        return not self.watched and (is_stopping() or self._claim_at > monotonic())
+
+    def _pause(self) -> float:
+        if self._is_flooded:
+            return FLOOD_PAUSE
+        now = monotonic()
+        instants = [self._orders_at, self._read_at, self._record_at, now + LOOK_FOR_WORK]
+        if len(self.watched) < settings.SCHEDULER_SLOTS:
+            instants.append(self._claim_at)
+        instants += [w.command.deadline for w in self.watched.values() if w.command.deadline is not None]
+        if any(w.command.stopped_for for w in self.watched.values()):
+            instants.append(now + 0.05)
+        return max(min(instants) - now, 0.0)
+
+    def _wait(self, seconds: float) -> None:
+        """Sleep until a command ends or the time is up."""
+        self._poller.poll(seconds, max(len(self.watched), 1))
+
+    # --- starting -----------------------------------------------------------------------------------
+
+    def _claim(self, now: float) -> None:
+        free = settings.SCHEDULER_SLOTS - len(self.watched)
+        if free <= 0:
+            return
+        taken = claims.claim(owner=self.process, queue=self.process.queue, limit=free, now=datetime.now(UTC))
+        # A full hand means that there may be more: look again as soon as a slot is free, and let others help.
+        self._claim_at = now if len(taken) == free else now + LOOK_FOR_WORK
+        for claimed in taken:
+            self._start(claimed)
+        if len(taken) == free:
+            wake(self.process.queue)
+
+    def _start(self, claimed: Claimed) -> None:
+        try:
+            env = _environment(claimed)
+            spec = recovery.command_spec(claimed, env)
+            crashpoints.passed("spawn.before")
+            command = start(spec, self.spool)
+            crashpoints.passed("spawn.after")
+        except StartError as error:
+            report = Report(claimed, Status.TECHNICAL_FAILURE, datetime.now(UTC), reason=str(error))
+            self._add_report(report)
+            return
+        self._watch(claimed, command, offset=0)
+
+    def _watch(self, claimed: Claimed, command: RunningCommand, *, offset: int) -> None:
+        try:
+            reader = LogReader(self.spool, command.spec, offset=offset)
+        except OSError:
+            logger.exception("execution %s: its output cannot be read", claimed.execution_id)
+            reader = None
+        self._poller.register(command.pidfd, select.EPOLLIN)
+        self.watched[claimed.execution_id] = _Watched(claimed, command, reader)
+
+    def _adopt(self) -> None:
+        """Take over what workers of this host that died were running."""
+        orphans = claims.orphans(host_id=self.spool.host_id, now=datetime.now(UTC))
+        mine = claims.take_over(orphans, owner=self.process) if orphans else []
+        if not mine:
+            return
+        logger.warning("taking over %d executions from a worker that is gone", len(mine))
+        running, ended, never = recovery.recover(mine, self.spool, now=datetime.now(UTC))
+        for claimed, command in running:
+            self._watch(claimed, command, offset=_stored_until(claimed.execution_id))
+        for report in ended:
+            self._add_report(self._with_rest_of_log(report))
+        claims.hand_back(never)
+        self._claim_at = 0.0
+
+    def _with_rest_of_log(self, report: Report) -> Report:
+        """Add the output that the dead worker had not stored yet."""
+        claimed = report.claimed
+        try:
+            reader = LogReader(
+                self.spool, recovery.command_spec(claimed, {}), offset=_stored_until(claimed.execution_id)
+            )
+        except OSError:
+            return report
+        pieces = _pieces(claimed, reader, is_final=True)
+        size = reader.size
+        reader.close()
+        return Report(claimed, report.status, report.finished_at, report.exit_code, report.reason, size, pieces)
+
+    # --- watching -----------------------------------------------------------------------------------
+
+    def _collect(self) -> None:
+        """Turn commands that ended into reports; enforce timeouts."""
+        for watched in list(self.watched.values()):
+            watched.command.tick()
+            ended = watched.command.poll()
+            if ended is not None:
+                self._end(watched, ended)
+
+    def _end(self, watched: _Watched, ended: Exit) -> None:
+        claimed, command = watched.claimed, watched.command
+        self._poller.unregister(command.pidfd)
+        command.close()
+        del self.watched[claimed.execution_id]
+        size = 0
+        if watched.reader is not None:
+            watched.pieces += _pieces(claimed, watched.reader, is_final=True)
+            size = watched.reader.size
+            watched.pieces = _within(watched.pieces, watched.reader)
+            watched.reader.close()
+        if watched.is_lost:
+            return
+        self._add_report(
+            recovery.report_of(
+                claimed,
+                ended,
+                now=datetime.now(UTC),
+                stopped_for=command.stopped_for,
+                cancel_reason=watched.cancel_reason,
+                log_size=size,
+                pieces=watched.pieces,
+            )
+        )
+
+    def _add_report(self, report: Report) -> None:
+        self.reports.append(report)
+        self._record_at = min(self._record_at, monotonic() + RECORD_WITHIN)
+
+    def _record(self, now: float) -> None:
+        """Record what ended, and claim what takes its place, when enough has come together."""
+        if not self.reports or (len(self.reports) < RECORD_AT and now < self._record_at and self.watched):
+            return
+        reports = self.reports
+        finish(reports)
+        self.reports = self.reports[len(reports) :]
+        self._record_at = float("inf")
+        for report in reports:
+            self.spool.remove(report.claimed.execution_id, report.claimed.claim)
+        self._claim_at = min(self._claim_at, now)
+
+    def _obey(self) -> None:
+        """Stop what was cancelled, and what belongs to somebody else by now."""
+        if not self.watched:
+            return
+        rows = Execution.objects.running().filter(owner=self.process)
+        orders = {
+            pk: (claim, reason if asked else None)
+            for pk, claim, asked, reason in rows.values_list("pk", "claim", "cancel_requested_at", "cancel_reason")
+        }
+        for pk, watched in self.watched.items():
+            claim, reason = orders.get(pk, ("", None))
+            if claim != watched.claimed.claim:
+                logger.warning("execution %s was taken by another worker; its command is stopped", pk)
+                watched.is_lost = True
+                watched.command.stop("cancel")
+            elif reason is not None:
+                watched.cancel_reason = reason
+                watched.command.stop("cancel")
+
+    def _read_logs(self, now: float) -> None:
+        is_due = now >= self._read_at
+        self._is_flooded = False
+        pieces: list[LogPiece] = []
+        dropped = []
+        for watched in self.watched.values():
+            if watched.reader is None:
+                continue
+            if watched.reader.trim() > FLOOD:
+                self._is_flooded = True
+            if is_due:
+                pieces += _pieces(watched.claimed, watched.reader)
+                if watched.reader.tail_start > watched.reader.head_end:
+                    dropped.append(
+                        (watched.claimed.execution_id, watched.reader.head_end, watched.reader.tail_start)
+                    )
+        if is_due:
+            self._read_at = now + READ_LOGS
+            if pieces:
+                append_log(pieces, dropped=dropped)
+
+
+def _pieces(claimed: Claimed, reader: LogReader, *, is_final: bool = False) -> list[LogPiece]:
+    return [
+        LogPiece(claimed.execution_id, claimed.claim, chunk.offset, chunk.size, chunk.text)
+        for chunk in reader.read(is_final=is_final)
+    ]
+
+
+def _within(pieces: list[LogPiece], reader: LogReader) -> list[LogPiece]:
+    """Leave out pieces that fell between head and tail."""
+    return [
+        p for p in pieces if p.offset < reader.head_end or p.offset + p.size > reader.tail_start
+    ]
+
+
+def _stored_until(execution_id: int) -> int:
+    last = ExecutionLog.objects.filter(execution=execution_id).order_by("-offset").first()
+    return 0 if last is None else last.offset + last.size
+
+
+def _environment(claimed: Claimed) -> dict[str, str]:
+    """Return the environment of a command; the built-in names come last and win.
+
+    Raises:
+        StartError: the environment file cannot be read.
+    """
+    spec = claimed.spec
+    own = dict(spec["task_env"])
+    file_name = own.pop("_ENV_FILE", None)
+    built_in = {
+        "TASK_ID": spec["task_id"],
+        "TASK_NAME": spec["task_name"],
+        "EXECUTION_ID": str(claimed.execution_id),
+        "RUN_ID": str(claimed.run_pk or ""),
+        "SCHEDULED_FOR": claimed.scheduled_for.isoformat().replace("+00:00", "Z") if claimed.scheduled_for else "",
+        "ATTEMPT": str(claimed.attempt),
+    }
+    path = None if file_name is None else settings.SCHEDULER_TASKS_DIR.parent / file_name
+    return command_environment(own, built_in, env_file=path)
+
+
+_process: Process | None = None
+
+
+def work() -> None:
+    """Run what is queued; the body of the job that a wake-up calls in a worker process."""
+    global _process
+    spool = Spool(settings.SCHEDULER_SPOOL_DIR)
+    now = datetime.now(UTC)
+    if _process is None or _process.pid != os.getpid():
+        _process = processes.register(
+            Process.Kind.WORKER,
+            host_id=spool.host_id,
+            queue=settings.SCHEDULER_QUEUE,
+            slots=settings.SCHEDULER_SLOTS,
+            now=now,
+        )
+    Supervisor(_process, spool).run()
