@@ -25,7 +25,16 @@ def text(name: str, default: str = "") -> str:
 
 def boolean(name: str, default: bool) -> bool:
     """Return variable `name` as a truth value."""
-    words = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+    words = {
+        "1": True,
+        "true": True,
+        "yes": True,
+        "on": True,
+        "0": False,
+        "false": False,
+        "no": False,
+        "off": False,
+    }
     value = text(name)
     if not value:
         return default

@@ -32,7 +32,9 @@ def check_database(**_kwargs: Any) -> list[CheckMessage]:
             )
         )
     if "journal_mode=wal" not in str(options.get("init_command", "")).lower().replace(" ", ""):
-        found.append(Error("SQLite must use journal_mode=WAL, or readers block writers.", id="scheduler.E002"))
+        found.append(
+            Error("SQLite must use journal_mode=WAL, or readers block writers.", id="scheduler.E002")
+        )
     if float(options.get("timeout", 0)) < 5:
         found.append(Error("SQLite needs a busy timeout of at least 5 seconds.", id="scheduler.E004"))
     return found
@@ -48,5 +50,7 @@ def check_queue(**_kwargs: Any) -> list[CheckMessage]:
         if queue.get(name) != value
     ]
     if queue["retry"] <= queue["timeout"]:
-        found.append(Error("Q_CLUSTER['retry'] must be longer than Q_CLUSTER['timeout'].", id="scheduler.E003"))
+        found.append(
+            Error("Q_CLUSTER['retry'] must be longer than Q_CLUSTER['timeout'].", id="scheduler.E003")
+        )
     return found

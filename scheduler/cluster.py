@@ -14,9 +14,8 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from typing import Any
-
 from datetime import UTC, datetime
+from typing import Any
 
 from django import db
 from django.conf import settings
@@ -85,7 +84,9 @@ class FailFastSentinel(stock.Sentinel):  # type: ignore[misc]
         if timer is not None and int(timer.value) in (0, -2):
             super().reincarnate(process)
             return
-        logger.critical("process %s of the cluster died unexpectedly; starting the cluster again", process.pid)
+        logger.critical(
+            "process %s of the cluster died unexpectedly; starting the cluster again", process.pid
+        )
         for other in [*self.pool, self.monitor, self.pusher]:
             if other is not None and other.is_alive():
                 other.kill()

@@ -21,7 +21,9 @@ from scheduler.querysets import ExecutionQuerySet, ProcessQuerySet, RunQuerySet,
 if TYPE_CHECKING:
     from datetime import datetime
 
-TASK_ID = RegexValidator(r"^[A-Za-z0-9_-]{1,64}\Z", _("Use letters, digits, “_” and “-” only, 1 to 64 of them."))
+TASK_ID = RegexValidator(
+    r"^[A-Za-z0-9_-]{1,64}\Z", _("Use letters, digits, “_” and “-” only, 1 to 64 of them.")
+)
 
 
 class LiveTaskManager(models.Manager.from_queryset(TaskQuerySet)):  # type: ignore[misc]
@@ -42,20 +44,26 @@ class Task(models.Model):
     task_id = models.CharField(_("task id"), max_length=64, unique=True, validators=[TASK_ID])
     name = models.CharField(_("name"), max_length=200)
     description = models.TextField(_("description"), blank=True, default="")
-    command = models.TextField(_("command"), help_text=_("Run by /bin/sh in tasks/<task id>/ if that folder exists."))
+    command = models.TextField(
+        _("command"), help_text=_("Run by /bin/sh in tasks/<task id>/ if that folder exists.")
+    )
     schedule = models.CharField(
         _("schedule"),
         max_length=255,
         blank=True,
         default="",
-        help_text=_("Cron with five fields, or six with seconds first; empty: only by dependency or by hand."),
+        help_text=_(
+            "Cron with five fields, or six with seconds first; empty: only by dependency or by hand."
+        ),
     )
     timezone = models.CharField(_("time zone"), max_length=64, blank=True, default="")
     enabled = models.BooleanField(_("enabled"), default=True)
     timeout = models.FloatField(_("timeout"), null=True, blank=True, help_text=_("Seconds; empty: none."))
     retry = models.PositiveSmallIntegerField(_("retries"), default=0, validators=[MaxValueValidator(100)])
     retry_interval = models.FloatField(_("retry interval"), default=60, help_text=_("Seconds."))
-    retry_backoff = models.FloatField(_("retry backoff"), default=1.0, help_text=_("Factor for each further wait."))
+    retry_backoff = models.FloatField(
+        _("retry backoff"), default=1.0, help_text=_("Factor for each further wait.")
+    )
     env = models.JSONField(_("environment"), default=dict, blank=True)
     upstreams: models.ManyToManyField[Task, Any] = models.ManyToManyField(
         "self",
@@ -72,7 +80,9 @@ class Task(models.Model):
     priority = models.SmallIntegerField(
         _("priority"), default=0, validators=[MinValueValidator(-100), MaxValueValidator(100)]
     )
-    concurrency = models.CharField(_("overlap"), max_length=10, choices=Concurrency.choices, default=Concurrency.SKIP)
+    concurrency = models.CharField(
+        _("overlap"), max_length=10, choices=Concurrency.choices, default=Concurrency.SKIP
+    )
     max_parallel = models.PositiveSmallIntegerField(_("at most in parallel"), null=True, blank=True)
     misfire_policy = models.CharField(
         _("missed slots"), max_length=10, choices=MisfirePolicy.choices, default=MisfirePolicy.RUN_ONCE
@@ -112,7 +122,9 @@ class Task(models.Model):
         ]
         constraints = [
             models.CheckConstraint(condition=~Q(task_id=""), name="task_id_not_empty"),
-            models.CheckConstraint(condition=Q(timeout=None) | Q(timeout__gt=0), name="task_timeout_positive"),
+            models.CheckConstraint(
+                condition=Q(timeout=None) | Q(timeout__gt=0), name="task_timeout_positive"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -168,14 +180,18 @@ class TaskDependency(models.Model):
         if self.downstream_id is None or self.upstream_id is None:
             return
         upstreams: dict[int, set[int]] = {}
-        for downstream, upstream in TaskDependency.objects.exclude(pk=self.pk).values_list("downstream", "upstream"):
+        for downstream, upstream in TaskDependency.objects.exclude(pk=self.pk).values_list(
+            "downstream", "upstream"
+        ):
             upstreams.setdefault(downstream, set()).add(upstream)
         upstreams.setdefault(self.downstream_id, set()).add(self.upstream_id)
         cycle = find_cycle(upstreams, start=[self.downstream_id])
         if cycle:
             names = dict(Task.objects.filter(pk__in=cycle).values_list("pk", "task_id"))
             path = " → ".join(names.get(pk, str(pk)) for pk in cycle)
-            raise ValidationError({"upstream": _("This dependency would form a cycle: %(path)s") % {"path": path}})
+            raise ValidationError(
+                {"upstream": _("This dependency would form a cycle: %(path)s") % {"path": path}}
+            )
 
 
 class RunGraph(models.Model):
@@ -254,7 +270,9 @@ class Execution(models.Model):
 
     task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="executions")
     run = models.ForeignKey(Run, null=True, blank=True, on_delete=models.CASCADE, related_name="executions")
-    revision = models.ForeignKey(TaskRevision, null=True, blank=True, on_delete=models.CASCADE, related_name="+")
+    revision = models.ForeignKey(
+        TaskRevision, null=True, blank=True, on_delete=models.CASCADE, related_name="+"
+    )
     status = models.CharField(_("status"), max_length=20, choices=Status.choices, default=Status.QUEUED)
     is_outcome = models.BooleanField(
         default=False, help_text="Terminal, and no further attempt in this run follows."
@@ -274,7 +292,9 @@ class Execution(models.Model):
     finished_at = models.DateTimeField(_("finished"), null=True, blank=True)
     exit_code = models.IntegerField(_("exit code"), null=True, blank=True)
     reason = models.TextField(_("reason"), blank=True, default="")
-    owner = models.ForeignKey(Process, null=True, blank=True, on_delete=models.SET_NULL, related_name="executions")
+    owner = models.ForeignKey(
+        Process, null=True, blank=True, on_delete=models.SET_NULL, related_name="executions"
+    )
     worker = models.CharField(_("worker"), max_length=270, blank=True, default="")
     claim = models.CharField(max_length=16, blank=True, default="")
     cancel_requested_at = models.DateTimeField(null=True, blank=True)
@@ -302,7 +322,9 @@ class Execution(models.Model):
             # history of a task, newest first, with since and until
             models.Index("task", F("queued_at").desc(), F("id").desc(), name="execution_history"),
             # the same, of one status
-            models.Index("task", "status", F("queued_at").desc(), F("id").desc(), name="execution_history_status"),
+            models.Index(
+                "task", "status", F("queued_at").desc(), F("id").desc(), name="execution_history_status"
+            ),
             # executions of all tasks, newest first; retention
             models.Index(F("queued_at").desc(), F("id").desc(), name="execution_recent"),
             # the same, of one status; only what people search for
@@ -360,7 +382,9 @@ class ExecutionLog(models.Model):
     `offset` and `size` count bytes of the true stream; a gap between pieces is output that was left out.
     """
 
-    execution = models.ForeignKey(Execution, on_delete=models.CASCADE, related_name="log_pieces", db_index=False)
+    execution = models.ForeignKey(
+        Execution, on_delete=models.CASCADE, related_name="log_pieces", db_index=False
+    )
     offset = models.BigIntegerField()
     size = models.PositiveIntegerField()
     text = models.TextField()

@@ -142,11 +142,18 @@ class ExecutionQuerySet(models.QuerySet["Execution"]):
             [
                 change.execution_id,
                 *([change.claim] if with_claim else []),
-                *(f.get_db_prep_save(change.values[name], connection) for name, f in zip(names, fields, strict=True)),
+                *(
+                    f.get_db_prep_save(change.values[name], connection)
+                    for name, f in zip(names, fields, strict=True)
+                ),
             ]
             for change in group
         ]
-        cast = {f.column: f.cast_db_type(connection) for f in fields} if connection.vendor == "postgresql" else {}
+        cast = (
+            {f.column: f.cast_db_type(connection) for f in fields}
+            if connection.vendor == "postgresql"
+            else {}
+        )
         sets = ", ".join(
             [f"status = '{to.value}'"]
             + [f"{f.column} = v.{f.column}" + (f"::{cast[f.column]}" if cast else "") for f in fields]

@@ -148,7 +148,13 @@ class RunningCommand:
     """
 
     def __init__(
-        self, spec: CommandSpec, spool: Spool, *, pid: int, child: subprocess.Popen[bytes] | None, elapsed: float = 0
+        self,
+        spec: CommandSpec,
+        spool: Spool,
+        *,
+        pid: int,
+        child: subprocess.Popen[bytes] | None,
+        elapsed: float = 0,
     ) -> None:
         self.spec = spec
         self.pid = pid

@@ -186,7 +186,9 @@ class Supervisor:
         pieces = _pieces(claimed, reader, is_final=True)
         size = reader.size
         reader.close()
-        return Report(claimed, report.status, report.finished_at, report.exit_code, report.reason, size, pieces)
+        return Report(
+            claimed, report.status, report.finished_at, report.exit_code, report.reason, size, pieces
+        )
 
     # --- watching -----------------------------------------------------------------------------------
 
@@ -246,7 +248,9 @@ class Supervisor:
         rows = Execution.objects.running().filter(owner=self.process)
         orders = {
             pk: (claim, reason if asked else None)
-            for pk, claim, asked, reason in rows.values_list("pk", "claim", "cancel_requested_at", "cancel_reason")
+            for pk, claim, asked, reason in rows.values_list(
+                "pk", "claim", "cancel_requested_at", "cancel_reason"
+            )
         }
         for pk, watched in self.watched.items():
             claim, reason = orders.get(pk, ("", None))
@@ -289,9 +293,7 @@ def _pieces(claimed: Claimed, reader: LogReader, *, is_final: bool = False) -> l
 
 def _within(pieces: list[LogPiece], reader: LogReader) -> list[LogPiece]:
     """Leave out pieces that fell between head and tail."""
-    return [
-        p for p in pieces if p.offset < reader.head_end or p.offset + p.size > reader.tail_start
-    ]
+    return [p for p in pieces if p.offset < reader.head_end or p.offset + p.size > reader.tail_start]
 
 
 def _stored_until(execution_id: int) -> int:
@@ -313,7 +315,9 @@ def _environment(claimed: Claimed) -> dict[str, str]:
         "TASK_NAME": spec["task_name"],
         "EXECUTION_ID": str(claimed.execution_id),
         "RUN_ID": str(claimed.run_pk or ""),
-        "SCHEDULED_FOR": claimed.scheduled_for.isoformat().replace("+00:00", "Z") if claimed.scheduled_for else "",
+        "SCHEDULED_FOR": claimed.scheduled_for.isoformat().replace("+00:00", "Z")
+        if claimed.scheduled_for
+        else "",
         "ATTEMPT": str(claimed.attempt),
     }
     path = None if file_name is None else settings.SCHEDULER_TASKS_DIR.parent / file_name

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 from scheduler.config_file.older import upgrade_task
 from scheduler.config_file.problems import ConfigError, ConfigProblem
 from scheduler.config_file.specs import TaskSpec, normal_task
-from scheduler.config_file.validation import Finding, find_in_task, path_text
+from scheduler.config_file.validation import Finding, find_bad_text, find_in_task, path_text
 
 MAX_BYTES = 5 * 1024 * 1024
 MAX_DEPTH = 32
@@ -67,7 +67,9 @@ class ConfigDocument:
     notes: list[str] = field(default_factory=list)
     _places: list[tuple[_Source, Keys]] = field(default_factory=list)
 
-    def problem(self, task_index: int, field_path: str, message: str, found: str, allowed: str) -> ConfigProblem:
+    def problem(
+        self, task_index: int, field_path: str, message: str, found: str, allowed: str
+    ) -> ConfigProblem:
         """Return a problem of one task with its place in the text; `field_path` is such as ``task_dependencies[0]``."""
         source, keys = self._places[task_index]
         inner: Keys = tuple(
@@ -85,7 +87,9 @@ def read_config(path: Path) -> ConfigDocument:
     """
     files = sorted(path.glob("*/config.json")) if path.is_dir() else [path]
     if not files:
-        raise ConfigError([_file_problem(path, "the folder holds no */config.json", "a folder with */config.json")])
+        raise ConfigError(
+            [_file_problem(path, "the folder holds no */config.json", "a folder with */config.json")]
+        )
     sources = []
     for file in files:
         try:
@@ -93,7 +97,9 @@ def read_config(path: Path) -> ConfigDocument:
                 raise ConfigError([_too_large(str(file), file.stat().st_size)])
             sources.append((str(file), file.read_bytes()))
         except OSError as error:
-            raise ConfigError([_file_problem(file, f"it cannot be read: {error.strerror}", "a readable file")]) from error
+            raise ConfigError(
+                [_file_problem(file, f"it cannot be read: {error.strerror}", "a readable file")]
+            ) from error
     return _read(sources)
 
 
@@ -104,6 +110,19 @@ def parse_config(raw: bytes | str, *, file: str) -> ConfigDocument:
         ConfigError: it is wrong; with all problems.
     """
     return _read([(file, raw.encode("utf-8", "surrogatepass") if isinstance(raw, str) else raw)])
+
+
+def parse_json(raw: bytes, *, file: str) -> object:
+    """Return JSON read as strictly as a configuration: limits, no duplicate keys, finite numbers, clean text.
+
+    Raises:
+        ConfigError: with line and column.
+    """
+    source, data = _parse(file, raw)
+    problems = [_place(source, (), finding) for finding in find_bad_text(data, ())]
+    if problems:
+        raise ConfigError(problems)
+    return data
 
 
 def _file_problem(path: Path, message: str, allowed: str) -> ConfigProblem:
@@ -140,7 +159,12 @@ def _read_task(
     if isinstance(task_id, str):
         if task_id in seen:
             findings.append(
-                Finding(("task_id",), f'the task id "{task_id}" stands at {seen[task_id]} already', task_id, "each id once")
+                Finding(
+                    ("task_id",),
+                    f'the task id "{task_id}" stands at {seen[task_id]} already',
+                    task_id,
+                    "each id once",
+                )
             )
         seen.setdefault(task_id, path_text(keys) or source.file)
     document._places.append((source, keys))
@@ -155,7 +179,9 @@ def _read_task(
 def _place(source: _Source, keys: Keys, finding: Finding) -> ConfigProblem:
     path = (*keys, *finding.path)
     line, column = source.position(path, is_key=finding.is_key)
-    return ConfigProblem(source.file, line, column, path_text(path), finding.message, finding.found, finding.allowed)
+    return ConfigProblem(
+        source.file, line, column, path_text(path), finding.message, finding.found, finding.allowed
+    )
 
 
 def _tasks(source: _Source, data: object) -> list[tuple[Keys, object]]:
@@ -180,15 +206,27 @@ def _tasks_of_file(source: _Source, data: dict[str, Any]) -> list[tuple[Keys, ob
         if name not in ("$schema", "version", "tasks"):
             line, column = source.position((name,), is_key=True)
             message = f'"{name[:80]}" is no known field'
-            problems.append(ConfigProblem(source.file, line, column, name, message, name, "$schema, version, tasks"))
+            problems.append(
+                ConfigProblem(source.file, line, column, name, message, name, "$schema, version, tasks")
+            )
     if data.get("version", VERSION) is not VERSION and data.get("version") != VERSION:
         line, column = source.position(("version",))
         message = f"version {data['version']!r} was found; {VERSION} is allowed"
-        problems.append(ConfigProblem(source.file, line, column, "version", message, str(data["version"]), "1"))
+        problems.append(
+            ConfigProblem(source.file, line, column, "version", message, str(data["version"]), "1")
+        )
     if not isinstance(data["tasks"], list):
         line, column = source.position(("tasks",))
         problems.append(
-            ConfigProblem(source.file, line, column, "tasks", "a list of tasks is needed", str(data["tasks"])[:80], "a list")
+            ConfigProblem(
+                source.file,
+                line,
+                column,
+                "tasks",
+                "a list of tasks is needed",
+                str(data["tasks"])[:80],
+                "a list",
+            )
         )
     if problems:
         raise ConfigError(problems)
@@ -201,13 +239,26 @@ def _parse(file: str, raw: bytes) -> tuple[_Source, object]:
     source = _Source(file, _decode(file, raw))
     _check_depth(source)
     try:
-        data = json.loads(source.text, object_pairs_hook=_object, parse_constant=_constant, parse_int=_int, parse_float=_float)
+        data = json.loads(
+            source.text,
+            object_pairs_hook=_object,
+            parse_constant=_constant,
+            parse_int=_int,
+            parse_float=_float,
+        )
     except json.JSONDecodeError as error:
-        source.refuse(error.pos, _syntax_hint(source.text, error), source.text[error.pos : error.pos + 20], "JSON")
+        source.refuse(
+            error.pos, _syntax_hint(source.text, error), source.text[error.pos : error.pos + 20], "JSON"
+        )
     except _Duplicate as error:
         positions: dict[Keys, tuple[int, int]] = {}
         _scan(source.text, _skip(source.text, 0), (), positions)
-        source.refuse(positions[DUPLICATE][0], f'the key "{error}" stands twice in one object', str(error), "each key once")
+        source.refuse(
+            positions[DUPLICATE][0],
+            f'the key "{error}" stands twice in one object',
+            str(error),
+            "each key once",
+        )
     except _BadNumber as error:
         at = max(source.text.find(str(error)), 0)
         shown = str(error)[:40]
@@ -217,7 +268,9 @@ def _parse(file: str, raw: bytes) -> tuple[_Source, object]:
 
 def _decode(file: str, raw: bytes) -> str:
     if raw[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in raw[:4]:
-        raise ConfigError([ConfigProblem(file, 1, 1, "", "the file is UTF-16 or UTF-32; save it as UTF-8", "", "UTF-8")])
+        raise ConfigError(
+            [ConfigProblem(file, 1, 1, "", "the file is UTF-16 or UTF-32; save it as UTF-8", "", "UTF-8")]
+        )
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -233,7 +286,9 @@ def _check_depth(source: _Source) -> None:
         if match[0] in "[{":
             depth += 1
             if depth > MAX_DEPTH:
-                source.refuse(match.start(), f"it is nested deeper than {MAX_DEPTH} levels", "", f"{MAX_DEPTH} levels")
+                source.refuse(
+                    match.start(), f"it is nested deeper than {MAX_DEPTH} levels", "", f"{MAX_DEPTH} levels"
+                )
         elif match[0] in "]}":
             depth -= 1
 

@@ -21,10 +21,7 @@ from scheduler.config_file.specs import TaskSpec, normal_task
 from scheduler.engine.schedules import parse_schedule
 from scheduler.exceptions import InvalidScheduleError
 
-TEMPLATE_NAMES = (
-    "task_id task_name execution_status execution_start_time execution_end_time execution_duration threshold_count "
-    "execution_log_tail execution_id execution_url exit_code attempt reason scheduled_for run_id rule_name"
-).split()
+TEMPLATE_NAMES = ["task_id", "task_name", "execution_status", "execution_start_time", "execution_end_time", "execution_duration", "threshold_count", "execution_log_tail", "execution_id", "execution_url", "exit_code", "attempt", "reason", "scheduled_for", "run_id", "rule_name"]
 PLACEHOLDER = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
 TYPE_WORDS = {
     "string": "text",
@@ -42,7 +39,9 @@ Path = tuple[str | int, ...]
 class Finding:
     """A problem with its path inside one task; a position is added by whoever knows the text."""
 
-    def __init__(self, path: Path, message: str, found: object, allowed: str, *, is_key: bool = False) -> None:
+    def __init__(
+        self, path: Path, message: str, found: object, allowed: str, *, is_key: bool = False
+    ) -> None:
         self.path = path
         self.message = message
         self.found = _short(found)
@@ -71,7 +70,10 @@ def validate_task(data: object, *, file: str = "", partial: bool = False) -> Tas
         findings = [f for f in findings if not f.message.endswith("is missing")]
     if findings:
         raise ConfigError(
-            [ConfigProblem(file, None, None, path_text(f.path), f.message, f.found, f.allowed) for f in findings]
+            [
+                ConfigProblem(file, None, None, path_text(f.path), f.message, f.found, f.allowed)
+                for f in findings
+            ]
         )
     assert isinstance(task, dict)  # noqa: S101 - the schema said so
     return normal_task(task)
@@ -88,7 +90,7 @@ def path_text(path: Path) -> str:
 def find_in_task(task: object) -> Iterator[Finding]:
     """Yield all that is wrong with one task."""
     is_sound = True
-    for finding in _bad_text(task, ()):
+    for finding in find_bad_text(task, ()):
         is_sound = False
         yield finding
     for error in _validator().iter_errors(task):
@@ -98,18 +100,20 @@ def find_in_task(task: object) -> Iterator[Finding]:
         yield from _beyond_schema(task, is_sound=is_sound)
 
 
-def _bad_text(value: object, path: Path) -> Iterator[Finding]:
+def find_bad_text(value: object, path: Path) -> Iterator[Finding]:
     """Yield text that no database takes: NUL and lone surrogates."""
     if isinstance(value, str):
         if "\0" in value or any("\ud800" <= c <= "\udfff" for c in value):
-            yield Finding(path, "the text contains a NUL character or half of a surrogate pair", value, "Unicode text")
+            yield Finding(
+                path, "the text contains a NUL character or half of a surrogate pair", value, "Unicode text"
+            )
     elif isinstance(value, Mapping):
         for key, item in value.items():
-            yield from _bad_text(key, path)
-            yield from _bad_text(item, (*path, str(key)))
+            yield from find_bad_text(key, path)
+            yield from find_bad_text(item, (*path, str(key)))
     elif isinstance(value, list):
         for index, item in enumerate(value):
-            yield from _bad_text(item, (*path, index))
+            yield from find_bad_text(item, (*path, index))
 
 
 def _explain(error: SchemaError) -> Iterator[Finding]:
@@ -118,12 +122,21 @@ def _explain(error: SchemaError) -> Iterator[Finding]:
     if keyword == "oneOf":
         yield from _explain_channel(error)
     elif keyword == "required":
-        missing = next(name for name in error.validator_value if name not in found and f"'{name}'" in error.message)
-        yield Finding((*path, missing), f'the field "{missing}" is missing', "nothing", "this field is required")
+        missing = next(
+            name for name in error.validator_value if name not in found and f"'{name}'" in error.message
+        )
+        yield Finding(
+            (*path, missing), f'the field "{missing}" is missing', "nothing", "this field is required"
+        )
     elif keyword == "additionalProperties" and isinstance(error.validator_value, bool):
         yield from _explain_unknown(path, found, list(schema["properties"]))
     elif keyword in ("propertyNames",) or "propertyNames" in error.absolute_schema_path:
-        yield Finding(path, f"{_short(found)} is no valid name here", found, f"a name that matches {schema.get('pattern')}")
+        yield Finding(
+            path,
+            f"{_short(found)} is no valid name here",
+            found,
+            f"a name that matches {schema.get('pattern')}",
+        )
     else:
         allowed = _allowed(keyword, error.validator_value, schema)
         yield Finding(path, f"{_short(found)} was found; {allowed} is allowed", found, allowed)
@@ -137,8 +150,9 @@ def _allowed(keyword: str, value: Any, schema: Any) -> str:
         return "one of " + ", ".join(map(str, value))
     if keyword in ("minimum", "maximum", "exclusiveMinimum"):
         low, above, high = (schema.get(k) for k in ("minimum", "exclusiveMinimum", "maximum"))
-        return f"a number {'above ' + format(above, 'g') if above is not None else 'from ' + format(low or 0, 'g')}" + (
-            f" up to {high:g}" if high is not None else ""
+        return (
+            f"a number {'above ' + format(above, 'g') if above is not None else 'from ' + format(low or 0, 'g')}"
+            + (f" up to {high:g}" if high is not None else "")
         )
     words = {
         "minLength": f"text of at least {value} characters",
@@ -167,7 +181,12 @@ def _explain_channel(error: SchemaError) -> Iterator[Finding]:
     path: Path = tuple(error.absolute_path)
     if not isinstance(kind, str) or kind not in kinds:
         allowed = "one of " + ", ".join(kinds)
-        yield Finding((*path, "type"), f"{_short(kind)} was found as the type of a channel; {allowed} is allowed", kind, allowed)
+        yield Finding(
+            (*path, "type"),
+            f"{_short(kind)} was found as the type of a channel; {allowed} is allowed",
+            kind,
+            allowed,
+        )
         return
     for inner in error.context or ():
         if inner.relative_schema_path[0] == kinds[kind]:
@@ -235,7 +254,10 @@ def _check_env_file(task: Mapping[str, Any]) -> Iterator[Finding]:
     path = env.get("_ENV_FILE") if isinstance(env, Mapping) else None
     if isinstance(path, str) and (not path or path.startswith("/") or ".." in path.split("/")):
         yield Finding(
-            ("task_env", "_ENV_FILE"), f"{_short(path)} leads out of the base folder", path, "a relative path without .."
+            ("task_env", "_ENV_FILE"),
+            f"{_short(path)} leads out of the base folder",
+            path,
+            "a relative path without ..",
         )
 
 
@@ -250,7 +272,10 @@ def _check_rule(rule: Mapping[str, Any], path: Path) -> Iterator[Finding]:
                 validate_email(address)
             except ValidationError:
                 yield Finding(
-                    (*where, "recipients", index), f"{_short(address)} is no mail address", address, "one mail address"
+                    (*where, "recipients", index),
+                    f"{_short(address)} is no mail address",
+                    address,
+                    "one mail address",
                 )
         for name in ("subject_template", "body_template"):
             if name in channel:
@@ -261,7 +286,12 @@ def _check_template(text: str, path: Path) -> Iterator[Finding]:
     allowed = ", ".join(TEMPLATE_NAMES)
     for match in PLACEHOLDER.finditer(text):
         if match[1] not in TEMPLATE_NAMES:
-            yield Finding(path, f'"{match[1][:80]}" is no known name in a template; known are {allowed}', match[0], allowed)
+            yield Finding(
+                path,
+                f'"{match[1][:80]}" is no known name in a template; known are {allowed}',
+                match[0],
+                allowed,
+            )
     rest = PLACEHOLDER.sub("", text)
     if "{{" in rest or "}}" in rest:
         yield Finding(path, "the braces {{ and }} are not balanced", text, "{{name}}")

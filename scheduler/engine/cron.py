@@ -31,8 +31,10 @@ ALIASES = {
     "@yearly": "0 0 1 1 *",
     "@annually": "0 0 1 1 *",
 }
-MONTHS = {name: i for i, name in enumerate("jan feb mar apr may jun jul aug sep oct nov dec".split(), start=1)}
-WEEKDAYS = {name: i for i, name in enumerate("sun mon tue wed thu fri sat".split())}
+MONTHS = {
+    name: i for i, name in enumerate(["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"], start=1)
+}
+WEEKDAYS = {name: i for i, name in enumerate(["sun", "mon", "tue", "wed", "thu", "fri", "sat"])}
 #: field -> lowest, highest, names; in the order in which six fields are written
 FIELDS: Mapping[str, tuple[int, int, Mapping[str, int]]] = {
     "second": (0, 59, {}),
@@ -103,7 +105,9 @@ def read_cron(expression: str) -> CronRule:
 def _split(expression: str) -> list[str]:
     """Return the six fields of an expression, seconds first."""
     if len(expression) > LONGEST:
-        raise InvalidScheduleError(f"the schedule has {len(expression)} characters; at most {LONGEST} are allowed")
+        raise InvalidScheduleError(
+            f"the schedule has {len(expression)} characters; at most {LONGEST} are allowed"
+        )
     text = expression.strip().lower()
     if text.startswith("@"):
         if text not in ALIASES:
@@ -166,7 +170,9 @@ def _refused(expression: str, name: str, found: str, allowed: str = "") -> Inval
     text = allowed or f"{lowest} to {highest}, *, lists, rising ranges and steps{EXTRAS.get(name, '')}"
     if names and not allowed:
         text += f"; also the names {', '.join(names)}"
-    return InvalidScheduleError(f'the {name} field of the schedule "{expression}" has {found}; allowed are {text}')
+    return InvalidScheduleError(
+        f'the {name} field of the schedule "{expression}" has {found}; allowed are {text}'
+    )
 
 
 def _check_day_fields(expression: str, fields: list[str]) -> None:

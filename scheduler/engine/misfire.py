@@ -109,7 +109,9 @@ def plan_slots(
     return SlotPlan((*kept, *in_time), _join(older, dropped))
 
 
-def _kept(late: Sequence[datetime], policy: MisfirePolicy, limit: int, *, has_fresh: bool) -> Sequence[datetime]:
+def _kept(
+    late: Sequence[datetime], policy: MisfirePolicy, limit: int, *, has_fresh: bool
+) -> Sequence[datetime]:
     if policy is MisfirePolicy.RUN_ALL:
         return late[-limit:]
     if policy is MisfirePolicy.RUN_ONCE and not has_fresh:

@@ -187,7 +187,11 @@ def _start_of_span(rule: CronRule, timezone: str, begin: datetime) -> datetime:
 
 def _made_by_gap(rule: CronRule, change: Change) -> int:
     """Return 1 when a gap makes a slot at its end that the wall clock there does not call for, else 0."""
-    if change.is_fold or not rule.is_fixed or count_walls(rule, change.wall_after, change.wall_after + ONE_SECOND):
+    if (
+        change.is_fold
+        or not rule.is_fixed
+        or count_walls(rule, change.wall_after, change.wall_after + ONE_SECOND)
+    ):
         return 0
     skipped = count_walls(rule, change.wall_before, change.wall_after)
     return int(skipped > count_walls(rule, *change.missing_days()))

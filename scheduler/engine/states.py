@@ -66,7 +66,9 @@ def reason_of_exit(exit_code: int | None) -> str:
     if exit_code in EXIT_TEXTS:
         return EXIT_TEXTS[exit_code]
     if exit_code > 128 and _signal_name(exit_code - 128).startswith("SIG"):
-        return f"exit code {exit_code}: a process of the command was killed by {_signal_name(exit_code - 128)}"
+        return (
+            f"exit code {exit_code}: a process of the command was killed by {_signal_name(exit_code - 128)}"
+        )
     return f"exit code {exit_code}"
 
 

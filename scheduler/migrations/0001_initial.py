@@ -8,7 +8,6 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
@@ -17,264 +16,687 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name='RunGraph',
+            name="RunGraph",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('digest', models.CharField(max_length=64, unique=True)),
-                ('edges', models.JSONField()),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("digest", models.CharField(max_length=64, unique=True)),
+                ("edges", models.JSONField()),
             ],
         ),
         migrations.CreateModel(
-            name='Task',
+            name="Task",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('task_id', models.CharField(max_length=64, unique=True, validators=[django.core.validators.RegexValidator('^[A-Za-z0-9_-]{1,64}\\Z', 'Use letters, digits, “_” and “-” only, 1 to 64 of them.')], verbose_name='task id')),
-                ('name', models.CharField(max_length=200, verbose_name='name')),
-                ('description', models.TextField(blank=True, default='', verbose_name='description')),
-                ('command', models.TextField(help_text='Run by /bin/sh in tasks/<task id>/ if that folder exists.', verbose_name='command')),
-                ('schedule', models.CharField(blank=True, default='', help_text='Cron with five fields, or six with seconds first; empty: only by dependency or by hand.', max_length=255, verbose_name='schedule')),
-                ('timezone', models.CharField(blank=True, default='', max_length=64, verbose_name='time zone')),
-                ('enabled', models.BooleanField(default=True, verbose_name='enabled')),
-                ('timeout', models.FloatField(blank=True, help_text='Seconds; empty: none.', null=True, verbose_name='timeout')),
-                ('retry', models.PositiveSmallIntegerField(default=0, validators=[django.core.validators.MaxValueValidator(100)], verbose_name='retries')),
-                ('retry_interval', models.FloatField(default=60, help_text='Seconds.', verbose_name='retry interval')),
-                ('retry_backoff', models.FloatField(default=1.0, help_text='Factor for each further wait.', verbose_name='retry backoff')),
-                ('env', models.JSONField(blank=True, default=dict, verbose_name='environment')),
-                ('notify', models.JSONField(blank=True, default=list, verbose_name='notification rules')),
-                ('tags', models.JSONField(blank=True, default=list, verbose_name='tags')),
-                ('queue', models.CharField(blank=True, default='', max_length=50, verbose_name='queue')),
-                ('priority', models.SmallIntegerField(default=0, validators=[django.core.validators.MinValueValidator(-100), django.core.validators.MaxValueValidator(100)], verbose_name='priority')),
-                ('concurrency', models.CharField(choices=[('skip', 'Skip the new one'), ('queue', 'Queue the new one'), ('replace', 'Replace the old one'), ('allow', 'Allow side by side')], default='skip', max_length=10, verbose_name='overlap')),
-                ('max_parallel', models.PositiveSmallIntegerField(blank=True, null=True, verbose_name='at most in parallel')),
-                ('misfire_policy', models.CharField(choices=[('run_once', 'Run once (the latest)'), ('skip', 'Skip all'), ('run_all', 'Run all, oldest first')], default='run_once', max_length=10, verbose_name='missed slots')),
-                ('misfire_grace', models.FloatField(default=60, help_text='Seconds.', verbose_name='misfire grace')),
-                ('trigger_rule', models.CharField(choices=[('all_success', 'All upstreams succeeded'), ('all_done', 'All upstreams ended'), ('any_failed', 'Any upstream failed')], default='all_success', max_length=12, verbose_name='trigger rule')),
-                ('deadline', models.JSONField(blank=True, default=None, null=True, verbose_name='deadline')),
-                ('history_days', models.PositiveIntegerField(blank=True, help_text='Days.', null=True, verbose_name='keep history')),
-                ('next_run_at', models.DateTimeField(blank=True, editable=False, null=True, verbose_name='next run')),
-                ('schedule_error', models.TextField(blank=True, default='', editable=False, verbose_name='schedule error')),
-                ('created_at', models.DateTimeField(auto_now_add=True, verbose_name='created')),
-                ('updated_at', models.DateTimeField(auto_now=True, verbose_name='changed')),
-                ('deleted_at', models.DateTimeField(blank=True, editable=False, null=True)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "task_id",
+                    models.CharField(
+                        max_length=64,
+                        unique=True,
+                        validators=[
+                            django.core.validators.RegexValidator(
+                                "^[A-Za-z0-9_-]{1,64}\\Z",
+                                "Use letters, digits, “_” and “-” only, 1 to 64 of them.",
+                            )
+                        ],
+                        verbose_name="task id",
+                    ),
+                ),
+                ("name", models.CharField(max_length=200, verbose_name="name")),
+                ("description", models.TextField(blank=True, default="", verbose_name="description")),
+                (
+                    "command",
+                    models.TextField(
+                        help_text="Run by /bin/sh in tasks/<task id>/ if that folder exists.",
+                        verbose_name="command",
+                    ),
+                ),
+                (
+                    "schedule",
+                    models.CharField(
+                        blank=True,
+                        default="",
+                        help_text="Cron with five fields, or six with seconds first; empty: only by dependency or by hand.",
+                        max_length=255,
+                        verbose_name="schedule",
+                    ),
+                ),
+                (
+                    "timezone",
+                    models.CharField(blank=True, default="", max_length=64, verbose_name="time zone"),
+                ),
+                ("enabled", models.BooleanField(default=True, verbose_name="enabled")),
+                (
+                    "timeout",
+                    models.FloatField(
+                        blank=True, help_text="Seconds; empty: none.", null=True, verbose_name="timeout"
+                    ),
+                ),
+                (
+                    "retry",
+                    models.PositiveSmallIntegerField(
+                        default=0,
+                        validators=[django.core.validators.MaxValueValidator(100)],
+                        verbose_name="retries",
+                    ),
+                ),
+                (
+                    "retry_interval",
+                    models.FloatField(default=60, help_text="Seconds.", verbose_name="retry interval"),
+                ),
+                (
+                    "retry_backoff",
+                    models.FloatField(
+                        default=1.0, help_text="Factor for each further wait.", verbose_name="retry backoff"
+                    ),
+                ),
+                ("env", models.JSONField(blank=True, default=dict, verbose_name="environment")),
+                ("notify", models.JSONField(blank=True, default=list, verbose_name="notification rules")),
+                ("tags", models.JSONField(blank=True, default=list, verbose_name="tags")),
+                ("queue", models.CharField(blank=True, default="", max_length=50, verbose_name="queue")),
+                (
+                    "priority",
+                    models.SmallIntegerField(
+                        default=0,
+                        validators=[
+                            django.core.validators.MinValueValidator(-100),
+                            django.core.validators.MaxValueValidator(100),
+                        ],
+                        verbose_name="priority",
+                    ),
+                ),
+                (
+                    "concurrency",
+                    models.CharField(
+                        choices=[
+                            ("skip", "Skip the new one"),
+                            ("queue", "Queue the new one"),
+                            ("replace", "Replace the old one"),
+                            ("allow", "Allow side by side"),
+                        ],
+                        default="skip",
+                        max_length=10,
+                        verbose_name="overlap",
+                    ),
+                ),
+                (
+                    "max_parallel",
+                    models.PositiveSmallIntegerField(
+                        blank=True, null=True, verbose_name="at most in parallel"
+                    ),
+                ),
+                (
+                    "misfire_policy",
+                    models.CharField(
+                        choices=[
+                            ("run_once", "Run once (the latest)"),
+                            ("skip", "Skip all"),
+                            ("run_all", "Run all, oldest first"),
+                        ],
+                        default="run_once",
+                        max_length=10,
+                        verbose_name="missed slots",
+                    ),
+                ),
+                (
+                    "misfire_grace",
+                    models.FloatField(default=60, help_text="Seconds.", verbose_name="misfire grace"),
+                ),
+                (
+                    "trigger_rule",
+                    models.CharField(
+                        choices=[
+                            ("all_success", "All upstreams succeeded"),
+                            ("all_done", "All upstreams ended"),
+                            ("any_failed", "Any upstream failed"),
+                        ],
+                        default="all_success",
+                        max_length=12,
+                        verbose_name="trigger rule",
+                    ),
+                ),
+                ("deadline", models.JSONField(blank=True, default=None, null=True, verbose_name="deadline")),
+                (
+                    "history_days",
+                    models.PositiveIntegerField(
+                        blank=True, help_text="Days.", null=True, verbose_name="keep history"
+                    ),
+                ),
+                (
+                    "next_run_at",
+                    models.DateTimeField(blank=True, editable=False, null=True, verbose_name="next run"),
+                ),
+                (
+                    "schedule_error",
+                    models.TextField(blank=True, default="", editable=False, verbose_name="schedule error"),
+                ),
+                ("created_at", models.DateTimeField(auto_now_add=True, verbose_name="created")),
+                ("updated_at", models.DateTimeField(auto_now=True, verbose_name="changed")),
+                ("deleted_at", models.DateTimeField(blank=True, editable=False, null=True)),
             ],
             options={
-                'verbose_name': 'task',
-                'verbose_name_plural': 'tasks',
-                'ordering': ['task_id'],
-                'permissions': [('run_task', 'Can run, cancel, resume and pause tasks')],
-                'base_manager_name': 'all_objects',
-                'default_manager_name': 'objects',
+                "verbose_name": "task",
+                "verbose_name_plural": "tasks",
+                "ordering": ["task_id"],
+                "permissions": [("run_task", "Can run, cancel, resume and pause tasks")],
+                "base_manager_name": "all_objects",
+                "default_manager_name": "objects",
             },
             managers=[
-                ('objects', django.db.models.manager.Manager()),
-                ('all_objects', django.db.models.manager.Manager()),
+                ("objects", django.db.models.manager.Manager()),
+                ("all_objects", django.db.models.manager.Manager()),
             ],
         ),
         migrations.CreateModel(
-            name='ApiToken',
+            name="ApiToken",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(blank=True, default='', max_length=100, verbose_name='name')),
-                ('digest', models.CharField(max_length=64, unique=True)),
-                ('created_at', models.DateTimeField(auto_now_add=True, verbose_name='created')),
-                ('last_used_at', models.DateTimeField(blank=True, null=True, verbose_name='last used')),
-                ('expires_at', models.DateTimeField(blank=True, null=True, verbose_name='expires')),
-                ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='api_tokens', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(blank=True, default="", max_length=100, verbose_name="name")),
+                ("digest", models.CharField(max_length=64, unique=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True, verbose_name="created")),
+                ("last_used_at", models.DateTimeField(blank=True, null=True, verbose_name="last used")),
+                ("expires_at", models.DateTimeField(blank=True, null=True, verbose_name="expires")),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="api_tokens",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'API token',
-                'verbose_name_plural': 'API tokens',
+                "verbose_name": "API token",
+                "verbose_name_plural": "API tokens",
             },
         ),
         migrations.CreateModel(
-            name='Process',
+            name="Process",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('dispatcher', 'Dispatcher'), ('cluster', 'Cluster'), ('worker', 'Worker process')], max_length=10)),
-                ('host_id', models.CharField(help_text='Identity of the spool; same spool, same host.', max_length=64)),
-                ('host', models.CharField(max_length=255)),
-                ('pid', models.PositiveIntegerField()),
-                ('start_ticks', models.BigIntegerField(help_text='Start of the process in clock ticks after boot.')),
-                ('queue', models.CharField(blank=True, default='', max_length=50)),
-                ('slots', models.PositiveIntegerField(default=0)),
-                ('started_at', models.DateTimeField()),
-                ('heartbeat_at', models.DateTimeField()),
-                ('stopped_at', models.DateTimeField(blank=True, null=True)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("dispatcher", "Dispatcher"),
+                            ("cluster", "Cluster"),
+                            ("worker", "Worker process"),
+                        ],
+                        max_length=10,
+                    ),
+                ),
+                (
+                    "host_id",
+                    models.CharField(
+                        help_text="Identity of the spool; same spool, same host.", max_length=64
+                    ),
+                ),
+                ("host", models.CharField(max_length=255)),
+                ("pid", models.PositiveIntegerField()),
+                (
+                    "start_ticks",
+                    models.BigIntegerField(help_text="Start of the process in clock ticks after boot."),
+                ),
+                ("queue", models.CharField(blank=True, default="", max_length=50)),
+                ("slots", models.PositiveIntegerField(default=0)),
+                ("started_at", models.DateTimeField()),
+                ("heartbeat_at", models.DateTimeField()),
+                ("stopped_at", models.DateTimeField(blank=True, null=True)),
             ],
             options={
-                'indexes': [models.Index(fields=['kind', 'heartbeat_at'], name='process_alive')],
+                "indexes": [models.Index(fields=["kind", "heartbeat_at"], name="process_alive")],
             },
         ),
         migrations.CreateModel(
-            name='Run',
+            name="Run",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('trigger', models.CharField(choices=[('schedule', 'Schedule'), ('manual', 'Manual'), ('api', 'API'), ('dependency', 'Dependency'), ('retry', 'Retry'), ('webhook', 'Webhook'), ('backfill', 'Backfill')], max_length=10, verbose_name='trigger')),
-                ('created_at', models.DateTimeField(verbose_name='created')),
-                ('finished_at', models.DateTimeField(blank=True, null=True, verbose_name='finished')),
-                ('created_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('graph', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='scheduler.rungraph')),
-                ('first_task', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='runs', to='scheduler.task')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "trigger",
+                    models.CharField(
+                        choices=[
+                            ("schedule", "Schedule"),
+                            ("manual", "Manual"),
+                            ("api", "API"),
+                            ("dependency", "Dependency"),
+                            ("retry", "Retry"),
+                            ("webhook", "Webhook"),
+                            ("backfill", "Backfill"),
+                        ],
+                        max_length=10,
+                        verbose_name="trigger",
+                    ),
+                ),
+                ("created_at", models.DateTimeField(verbose_name="created")),
+                ("finished_at", models.DateTimeField(blank=True, null=True, verbose_name="finished")),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "graph",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="scheduler.rungraph",
+                    ),
+                ),
+                (
+                    "first_task",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="runs", to="scheduler.task"
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'run',
-                'verbose_name_plural': 'runs',
+                "verbose_name": "run",
+                "verbose_name_plural": "runs",
             },
         ),
         migrations.CreateModel(
-            name='TaskDependency',
+            name="TaskDependency",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('downstream', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='upstream_edges', to='scheduler.task')),
-                ('upstream', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='downstream_edges', to='scheduler.task')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "downstream",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="upstream_edges",
+                        to="scheduler.task",
+                    ),
+                ),
+                (
+                    "upstream",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="downstream_edges",
+                        to="scheduler.task",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'dependency',
-                'verbose_name_plural': 'dependencies',
+                "verbose_name": "dependency",
+                "verbose_name_plural": "dependencies",
             },
         ),
         migrations.AddField(
-            model_name='task',
-            name='upstreams',
-            field=models.ManyToManyField(blank=True, related_name='downstreams', through='scheduler.TaskDependency', through_fields=('downstream', 'upstream'), to='scheduler.task', verbose_name='depends on'),
+            model_name="task",
+            name="upstreams",
+            field=models.ManyToManyField(
+                blank=True,
+                related_name="downstreams",
+                through="scheduler.TaskDependency",
+                through_fields=("downstream", "upstream"),
+                to="scheduler.task",
+                verbose_name="depends on",
+            ),
         ),
         migrations.CreateModel(
-            name='TaskRevision',
+            name="TaskRevision",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('number', models.PositiveIntegerField()),
-                ('spec', models.JSONField(help_text='The task in the words of config.json.')),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('created_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('task', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='revisions', to='scheduler.task')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("number", models.PositiveIntegerField()),
+                ("spec", models.JSONField(help_text="The task in the words of config.json.")),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "task",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="revisions",
+                        to="scheduler.task",
+                    ),
+                ),
             ],
         ),
         migrations.AddField(
-            model_name='task',
-            name='revision',
-            field=models.ForeignKey(blank=True, editable=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='scheduler.taskrevision'),
+            model_name="task",
+            name="revision",
+            field=models.ForeignKey(
+                blank=True,
+                editable=False,
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="+",
+                to="scheduler.taskrevision",
+            ),
         ),
         migrations.CreateModel(
-            name='Execution',
+            name="Execution",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('status', models.CharField(choices=[('queued', 'Queued'), ('running', 'Running'), ('success', 'Success'), ('business_failure', 'Business failure'), ('technical_failure', 'Technical failure'), ('timeout', 'Timeout'), ('cancelled', 'Cancelled'), ('skipped', 'Skipped'), ('missed', 'Missed')], default='queued', max_length=20, verbose_name='status')),
-                ('is_outcome', models.BooleanField(default=False, help_text='Terminal, and no further attempt in this run follows.')),
-                ('attempt', models.PositiveIntegerField(default=1, verbose_name='attempt')),
-                ('retries_left', models.PositiveSmallIntegerField(default=0)),
-                ('trigger', models.CharField(choices=[('schedule', 'Schedule'), ('manual', 'Manual'), ('api', 'API'), ('dependency', 'Dependency'), ('retry', 'Retry'), ('webhook', 'Webhook'), ('backfill', 'Backfill')], max_length=10, verbose_name='trigger')),
-                ('queue', models.CharField(default='default', max_length=50)),
-                ('priority', models.SmallIntegerField(default=0)),
-                ('parallel_limit', models.PositiveSmallIntegerField(blank=True, null=True)),
-                ('scheduled_for', models.DateTimeField(blank=True, null=True, verbose_name='scheduled for')),
-                ('slot_count', models.PositiveIntegerField(default=1)),
-                ('covers_until', models.DateTimeField(blank=True, null=True)),
-                ('queued_at', models.DateTimeField(verbose_name='queued')),
-                ('not_before', models.DateTimeField(blank=True, null=True)),
-                ('started_at', models.DateTimeField(blank=True, null=True, verbose_name='started')),
-                ('finished_at', models.DateTimeField(blank=True, null=True, verbose_name='finished')),
-                ('exit_code', models.IntegerField(blank=True, null=True, verbose_name='exit code')),
-                ('reason', models.TextField(blank=True, default='', verbose_name='reason')),
-                ('worker', models.CharField(blank=True, default='', max_length=270, verbose_name='worker')),
-                ('claim', models.CharField(blank=True, default='', max_length=16)),
-                ('cancel_requested_at', models.DateTimeField(blank=True, null=True)),
-                ('cancel_reason', models.TextField(blank=True, default='')),
-                ('log_size', models.BigIntegerField(default=0, verbose_name='log size')),
-                ('upstream_executions', models.ManyToManyField(blank=True, related_name='downstream_executions', to='scheduler.execution')),
-                ('owner', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='executions', to='scheduler.process')),
-                ('run', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='executions', to='scheduler.run')),
-                ('task', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='executions', to='scheduler.task')),
-                ('revision', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='scheduler.taskrevision')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("queued", "Queued"),
+                            ("running", "Running"),
+                            ("success", "Success"),
+                            ("business_failure", "Business failure"),
+                            ("technical_failure", "Technical failure"),
+                            ("timeout", "Timeout"),
+                            ("cancelled", "Cancelled"),
+                            ("skipped", "Skipped"),
+                            ("missed", "Missed"),
+                        ],
+                        default="queued",
+                        max_length=20,
+                        verbose_name="status",
+                    ),
+                ),
+                (
+                    "is_outcome",
+                    models.BooleanField(
+                        default=False, help_text="Terminal, and no further attempt in this run follows."
+                    ),
+                ),
+                ("attempt", models.PositiveIntegerField(default=1, verbose_name="attempt")),
+                ("retries_left", models.PositiveSmallIntegerField(default=0)),
+                (
+                    "trigger",
+                    models.CharField(
+                        choices=[
+                            ("schedule", "Schedule"),
+                            ("manual", "Manual"),
+                            ("api", "API"),
+                            ("dependency", "Dependency"),
+                            ("retry", "Retry"),
+                            ("webhook", "Webhook"),
+                            ("backfill", "Backfill"),
+                        ],
+                        max_length=10,
+                        verbose_name="trigger",
+                    ),
+                ),
+                ("queue", models.CharField(default="default", max_length=50)),
+                ("priority", models.SmallIntegerField(default=0)),
+                ("parallel_limit", models.PositiveSmallIntegerField(blank=True, null=True)),
+                ("scheduled_for", models.DateTimeField(blank=True, null=True, verbose_name="scheduled for")),
+                ("slot_count", models.PositiveIntegerField(default=1)),
+                ("covers_until", models.DateTimeField(blank=True, null=True)),
+                ("queued_at", models.DateTimeField(verbose_name="queued")),
+                ("not_before", models.DateTimeField(blank=True, null=True)),
+                ("started_at", models.DateTimeField(blank=True, null=True, verbose_name="started")),
+                ("finished_at", models.DateTimeField(blank=True, null=True, verbose_name="finished")),
+                ("exit_code", models.IntegerField(blank=True, null=True, verbose_name="exit code")),
+                ("reason", models.TextField(blank=True, default="", verbose_name="reason")),
+                ("worker", models.CharField(blank=True, default="", max_length=270, verbose_name="worker")),
+                ("claim", models.CharField(blank=True, default="", max_length=16)),
+                ("cancel_requested_at", models.DateTimeField(blank=True, null=True)),
+                ("cancel_reason", models.TextField(blank=True, default="")),
+                ("log_size", models.BigIntegerField(default=0, verbose_name="log size")),
+                (
+                    "upstream_executions",
+                    models.ManyToManyField(
+                        blank=True, related_name="downstream_executions", to="scheduler.execution"
+                    ),
+                ),
+                (
+                    "owner",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="executions",
+                        to="scheduler.process",
+                    ),
+                ),
+                (
+                    "run",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="executions",
+                        to="scheduler.run",
+                    ),
+                ),
+                (
+                    "task",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="executions",
+                        to="scheduler.task",
+                    ),
+                ),
+                (
+                    "revision",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="scheduler.taskrevision",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'execution',
-                'verbose_name_plural': 'executions',
-                'permissions': [('cancel_execution', 'Can cancel executions')],
+                "verbose_name": "execution",
+                "verbose_name_plural": "executions",
+                "permissions": [("cancel_execution", "Can cancel executions")],
             },
         ),
         migrations.CreateModel(
-            name='ExecutionLog',
+            name="ExecutionLog",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('offset', models.BigIntegerField()),
-                ('size', models.PositiveIntegerField()),
-                ('text', models.TextField()),
-                ('execution', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='log_pieces', to='scheduler.execution')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("offset", models.BigIntegerField()),
+                ("size", models.PositiveIntegerField()),
+                ("text", models.TextField()),
+                (
+                    "execution",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="log_pieces",
+                        to="scheduler.execution",
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('execution', 'offset'), name='log_piece_once')],
+                "constraints": [
+                    models.UniqueConstraint(fields=("execution", "offset"), name="log_piece_once")
+                ],
             },
         ),
         migrations.AddIndex(
-            model_name='run',
-            index=models.Index(models.OrderBy(models.F('id'), descending=True), condition=models.Q(('finished_at', None)), name='run_open'),
+            model_name="run",
+            index=models.Index(
+                models.OrderBy(models.F("id"), descending=True),
+                condition=models.Q(("finished_at", None)),
+                name="run_open",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='taskdependency',
-            constraint=models.UniqueConstraint(fields=('downstream', 'upstream'), name='dependency_once'),
+            model_name="taskdependency",
+            constraint=models.UniqueConstraint(fields=("downstream", "upstream"), name="dependency_once"),
         ),
         migrations.AddConstraint(
-            model_name='taskdependency',
-            constraint=models.CheckConstraint(condition=models.Q(('downstream', models.F('upstream')), _negated=True), name='dependency_not_on_itself'),
+            model_name="taskdependency",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("downstream", models.F("upstream")), _negated=True),
+                name="dependency_not_on_itself",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='taskrevision',
-            constraint=models.UniqueConstraint(fields=('task', 'number'), name='revision_number'),
+            model_name="taskrevision",
+            constraint=models.UniqueConstraint(fields=("task", "number"), name="revision_number"),
         ),
         migrations.AddIndex(
-            model_name='task',
-            index=models.Index(models.F('next_run_at'), condition=models.Q(('deleted_at', None), ('enabled', True), ('next_run_at__isnull', False)), name='task_due'),
+            model_name="task",
+            index=models.Index(
+                models.F("next_run_at"),
+                condition=models.Q(("deleted_at", None), ("enabled", True), ("next_run_at__isnull", False)),
+                name="task_due",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='task',
-            constraint=models.CheckConstraint(condition=models.Q(('task_id', ''), _negated=True), name='task_id_not_empty'),
+            model_name="task",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("task_id", ""), _negated=True), name="task_id_not_empty"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='task',
-            constraint=models.CheckConstraint(condition=models.Q(('timeout', None), ('timeout__gt', 0), _connector='OR'), name='task_timeout_positive'),
+            model_name="task",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("timeout", None), ("timeout__gt", 0), _connector="OR"),
+                name="task_timeout_positive",
+            ),
         ),
         migrations.AddIndex(
-            model_name='execution',
-            index=models.Index(models.F('task'), models.OrderBy(models.F('queued_at'), descending=True), models.OrderBy(models.F('id'), descending=True), name='execution_history'),
+            model_name="execution",
+            index=models.Index(
+                models.F("task"),
+                models.OrderBy(models.F("queued_at"), descending=True),
+                models.OrderBy(models.F("id"), descending=True),
+                name="execution_history",
+            ),
         ),
         migrations.AddIndex(
-            model_name='execution',
-            index=models.Index(models.F('task'), models.F('status'), models.OrderBy(models.F('queued_at'), descending=True), models.OrderBy(models.F('id'), descending=True), name='execution_history_status'),
+            model_name="execution",
+            index=models.Index(
+                models.F("task"),
+                models.F("status"),
+                models.OrderBy(models.F("queued_at"), descending=True),
+                models.OrderBy(models.F("id"), descending=True),
+                name="execution_history_status",
+            ),
         ),
         migrations.AddIndex(
-            model_name='execution',
-            index=models.Index(models.OrderBy(models.F('queued_at'), descending=True), models.OrderBy(models.F('id'), descending=True), name='execution_recent'),
+            model_name="execution",
+            index=models.Index(
+                models.OrderBy(models.F("queued_at"), descending=True),
+                models.OrderBy(models.F("id"), descending=True),
+                name="execution_recent",
+            ),
         ),
         migrations.AddIndex(
-            model_name='execution',
-            index=models.Index(models.F('status'), models.OrderBy(models.F('queued_at'), descending=True), models.OrderBy(models.F('id'), descending=True), condition=models.Q(('status__in', ['success', 'queued', 'running']), _negated=True), name='execution_recent_failed'),
+            model_name="execution",
+            index=models.Index(
+                models.F("status"),
+                models.OrderBy(models.F("queued_at"), descending=True),
+                models.OrderBy(models.F("id"), descending=True),
+                condition=models.Q(("status__in", ["success", "queued", "running"]), _negated=True),
+                name="execution_recent_failed",
+            ),
         ),
         migrations.AddIndex(
-            model_name='execution',
-            index=models.Index(models.F('queue'), models.OrderBy(models.F('priority'), descending=True), models.F('id'), condition=models.Q(('status', 'queued')), name='execution_claim'),
+            model_name="execution",
+            index=models.Index(
+                models.F("queue"),
+                models.OrderBy(models.F("priority"), descending=True),
+                models.F("id"),
+                condition=models.Q(("status", "queued")),
+                name="execution_claim",
+            ),
         ),
         migrations.AddIndex(
-            model_name='execution',
-            index=models.Index(models.F('not_before'), condition=models.Q(('not_before__isnull', False), ('status', 'queued')), name='execution_retry'),
+            model_name="execution",
+            index=models.Index(
+                models.F("not_before"),
+                condition=models.Q(("not_before__isnull", False), ("status", "queued")),
+                name="execution_retry",
+            ),
         ),
         migrations.AddIndex(
-            model_name='execution',
-            index=models.Index(models.F('task'), models.F('status'), condition=models.Q(('status__in', ['queued', 'running'])), name='execution_active'),
+            model_name="execution",
+            index=models.Index(
+                models.F("task"),
+                models.F("status"),
+                condition=models.Q(("status__in", ["queued", "running"])),
+                name="execution_active",
+            ),
         ),
         migrations.AddIndex(
-            model_name='execution',
-            index=models.Index(models.F('owner'), models.F('claim'), condition=models.Q(('status', 'running')), name='execution_running'),
+            model_name="execution",
+            index=models.Index(
+                models.F("owner"),
+                models.F("claim"),
+                condition=models.Q(("status", "running")),
+                name="execution_running",
+            ),
         ),
         migrations.AddIndex(
-            model_name='execution',
-            index=models.Index(models.F('task'), models.OrderBy(models.F('finished_at'), descending=True), models.OrderBy(models.F('id'), descending=True), condition=models.Q(('is_outcome', True)), name='execution_outcome'),
+            model_name="execution",
+            index=models.Index(
+                models.F("task"),
+                models.OrderBy(models.F("finished_at"), descending=True),
+                models.OrderBy(models.F("id"), descending=True),
+                condition=models.Q(("is_outcome", True)),
+                name="execution_outcome",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='execution',
-            constraint=models.UniqueConstraint(fields=('run', 'task', 'attempt'), name='execution_once'),
+            model_name="execution",
+            constraint=models.UniqueConstraint(fields=("run", "task", "attempt"), name="execution_once"),
         ),
         migrations.AddConstraint(
-            model_name='execution',
-            constraint=models.UniqueConstraint(condition=models.Q(('attempt', 1), ('trigger', 'schedule')), fields=('task', 'scheduled_for'), name='execution_slot_once'),
+            model_name="execution",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("attempt", 1), ("trigger", "schedule")),
+                fields=("task", "scheduled_for"),
+                name="execution_slot_once",
+            ),
         ),
     ]

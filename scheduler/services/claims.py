@@ -40,9 +40,7 @@ def claim(*, owner: Process, queue: str, limit: int, now: datetime) -> list[Clai
         if not candidates:
             return []
         token = secrets.token_hex(8)
-        won = Execution.objects.all().claim(
-            ids=_within_limits(candidates), owner=owner, claim=token, now=now
-        )
+        won = Execution.objects.all().claim(ids=_within_limits(candidates), owner=owner, claim=token, now=now)
         rows = list(Execution.objects.filter(pk__in=won).order_by("-priority", "pk"))
     crashpoints.passed("claim.after_commit")
     return [_claimed(row) for row in rows]

@@ -80,11 +80,14 @@ def plan_import(document: ConfigDocument, *, prune: bool, now: datetime) -> Impo
 
 def _check(document: ConfigDocument, removed: Sequence[str]) -> None:
     """Raise when the document does not fit the stored tasks that stay."""
-    rows = {task.task_id: task for task in Task.objects.filter(task_id__in=[s["task_id"] for s in document.specs])}
+    rows = {
+        task.task_id: task for task in Task.objects.filter(task_id__in=[s["task_id"] for s in document.specs])
+    }
     definitions = [Definition(rows.get(spec["task_id"]), spec) for spec in document.specs]
     gone = set(removed)
     problems = [
-        document.problem(index, p.path, p.message, p.found, p.allowed) for index, p in find_problems(definitions)
+        document.problem(index, p.path, p.message, p.found, p.allowed)
+        for index, p in find_problems(definitions)
     ]
     for index, spec in enumerate(document.specs):
         for position, upstream in enumerate(spec["task_dependencies"]):
@@ -138,7 +141,9 @@ def apply_import(
             delete_tasks(removed, by="import", now=now)
         crashpoints.passed("import.each_section")
         if wanted:
-            write_definitions([Definition(rows.get(name), specs[name]) for name in wanted], user=user, now=now)
+            write_definitions(
+                [Definition(rows.get(name), specs[name]) for name in wanted], user=user, now=now
+            )
         crashpoints.passed("import.each_section")
     return plan
 

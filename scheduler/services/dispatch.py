@@ -81,7 +81,9 @@ def _dispatch_singly(now: datetime, result: DispatchResult) -> bool:
     for pk in pks:
         try:
             with transaction.atomic():
-                tasks = list(Task.objects.due(now).select_for_update(skip_locked=True, of=("self",)).filter(pk=pk))
+                tasks = list(
+                    Task.objects.due(now).select_for_update(skip_locked=True, of=("self",)).filter(pk=pk)
+                )
                 _dispatch_tasks(tasks, now, result)
             done += 1
         except Exception as error:
@@ -99,7 +101,12 @@ def _dispatch_tasks(tasks: Sequence[Task], now: datetime, result: DispatchResult
     if not tasks:
         return
     active: dict[int, list[tuple[int, str]]] = defaultdict(list)
-    rows = Execution.objects.active().filter(task__in=tasks).order_by("pk").values_list("task_id", "pk", "status")
+    rows = (
+        Execution.objects.active()
+        .filter(task__in=tasks)
+        .order_by("pk")
+        .values_list("task_id", "pk", "status")
+    )
     for task_pk, pk, status in rows:
         active[task_pk].append((pk, status))
     draft = _Draft()
@@ -130,7 +137,9 @@ def _plan(task: Task, active: list[tuple[int, str]], now: datetime, draft: _Draf
     task.schedule_error = ""
 
 
-def _plan_slot(task: Task, slot: datetime, active: list[tuple[int, str]], now: datetime, draft: _Draft) -> None:
+def _plan_slot(
+    task: Task, slot: datetime, active: list[tuple[int, str]], now: datetime, draft: _Draft
+) -> None:
     decision = decide_overlap(
         Concurrency(task.concurrency), active_count=len(active), max_parallel=task.max_parallel
     )
@@ -179,10 +188,17 @@ def _record_missed(missed: Sequence[tuple[Task, MissedSpan, str]], now: datetime
     """Write one row for each unbroken series of missed slots, extending the row that the series began with."""
     new: list[Execution] = []
     for task, span, reason in missed:
-        last = Execution.objects.filter(task=task, scheduled_for__isnull=False).order_by("-scheduled_for").first()
+        last = (
+            Execution.objects.filter(task=task, scheduled_for__isnull=False)
+            .order_by("-scheduled_for")
+            .first()
+        )
         if last is not None and last.status == Status.MISSED and _is_next_slot(task, last, span):
             Execution.objects.filter(pk=last.pk).update(
-                slot_count=F("slot_count") + span.count, covers_until=span.last, reason=reason, finished_at=now
+                slot_count=F("slot_count") + span.count,
+                covers_until=span.last,
+                reason=reason,
+                finished_at=now,
             )
             continue
         new.append(
@@ -223,7 +239,10 @@ def wake_waiting(now: datetime, *, older_than: timedelta) -> set[str]:
     waiting = Execution.objects.filter(status=Status.QUEUED)
     fresh = waiting.filter(not_before=None, queued_at__lte=now - older_than)
     retries = waiting.filter(not_before__lte=now)
-    queues = {*fresh.values_list("queue", flat=True).distinct(), *retries.values_list("queue", flat=True).distinct()}
+    queues = {
+        *fresh.values_list("queue", flat=True).distinct(),
+        *retries.values_list("queue", flat=True).distinct(),
+    }
     for queue in queues:
         wake(queue)
     return queues

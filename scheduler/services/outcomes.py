@@ -109,7 +109,9 @@ def _retry_at(report: Report) -> datetime | None:
     if claimed.retries_left <= 0 or report.status not in RETRIED:
         return None
     spec = claimed.spec
-    policy = RetryPolicy(spec["task_retry"], float(spec["task_retry_interval"]), float(spec["task_retry_backoff"]))
+    policy = RetryPolicy(
+        spec["task_retry"], float(spec["task_retry_interval"]), float(spec["task_retry_backoff"])
+    )
     failures = spec["task_retry"] - claimed.retries_left + 1
     return next_attempt_at(policy, status=report.status, failures=failures, failed_at=report.finished_at)
 
@@ -150,7 +152,9 @@ def close_runs(run_pks: Collection[int]) -> None:
 def announce(execution_ids: Collection[int]) -> None:
     """Send `execution_finished` for outcomes, inside the transaction that recorded them."""
     if execution_ids and execution_finished.has_listeners(Execution):
-        executions = list(Execution.objects.filter(pk__in=execution_ids).select_related("task").order_by("pk"))
+        executions = list(
+            Execution.objects.filter(pk__in=execution_ids).select_related("task").order_by("pk")
+        )
         execution_finished.send(Execution, executions=executions)
 
 
@@ -173,6 +177,9 @@ def append_log(pieces: Sequence[LogPiece], *, dropped: Sequence[tuple[int, int, 
 
 def _store_pieces(pieces: Sequence[LogPiece]) -> None:
     ExecutionLog.objects.bulk_create(
-        [ExecutionLog(execution_id=p.execution_id, offset=p.offset, size=p.size, text=p.text) for p in pieces],
+        [
+            ExecutionLog(execution_id=p.execution_id, offset=p.offset, size=p.size, text=p.text)
+            for p in pieces
+        ],
         ignore_conflicts=True,
     )

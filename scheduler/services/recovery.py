@@ -14,7 +14,7 @@ from scheduler.models import Process
 from scheduler.queues import DEFAULT_QUEUE, wake
 from scheduler.runner import CommandSpec, Exit, NeverStarted, RunningCommand, Spool, adopt
 from scheduler.services import claims
-from scheduler.services.outcomes import Claimed, LogPiece, Report, finish
+from scheduler.services.outcomes import Claimed, LogPiece, Report
 
 
 def command_spec(claimed: Claimed, env: dict[str, str]) -> CommandSpec:

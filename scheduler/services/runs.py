@@ -56,7 +56,9 @@ def request_run(
         locked = Task.objects.select_for_update(of=("self",)).filter(pk=task.pk).first()
         if locked is None:
             raise ConflictError(_("Task %(task)s was deleted.") % {"task": task.task_id})
-        in_the_way = list(Execution.objects.active().filter(task=locked).order_by("pk").values_list("pk", "status"))
+        in_the_way = list(
+            Execution.objects.active().filter(task=locked).order_by("pk").values_list("pk", "status")
+        )
         decision = decide_overlap(
             Concurrency(locked.concurrency), active_count=len(in_the_way), max_parallel=locked.max_parallel
         )
@@ -121,7 +123,9 @@ def skipped_row(
 def overlap_reason(in_the_way: Sequence[tuple[int, str]]) -> str:
     """Say in one sentence which execution kept another from starting."""
     if not in_the_way:
-        return "an execution of the same task, queued in the same pass, is in the way (task_concurrency is skip)"
+        return (
+            "an execution of the same task, queued in the same pass, is in the way (task_concurrency is skip)"
+        )
     pk, status = in_the_way[0]
     return f"execution {pk} is still {Status(status).value} (task_concurrency is skip)"
 
@@ -147,9 +151,13 @@ def cancel_all(execution_ids: Sequence[int], *, reason: str, now: datetime) -> i
         .update(cancel_requested_at=now, cancel_reason=reason)
     )
     already = Execution.objects.running().filter(pk__in=execution_ids).count() - asked
-    waiting = list(Execution.objects.filter(pk__in=execution_ids, status=Status.QUEUED).values_list("pk", flat=True))
+    waiting = list(
+        Execution.objects.filter(pk__in=execution_ids, status=Status.QUEUED).values_list("pk", flat=True)
+    )
     won = Execution.objects.all().transition(
-        Transition(pk, Status.CANCELLED, claim="", values={"finished_at": now, "reason": reason, "is_outcome": True})
+        Transition(
+            pk, Status.CANCELLED, claim="", values={"finished_at": now, "reason": reason, "is_outcome": True}
+        )
         for pk in waiting
     )
     runs = Execution.objects.filter(pk__in=won, run__isnull=False).values_list("run_id", flat=True)

@@ -65,7 +65,9 @@ def find_problems(definitions: Sequence[Definition]) -> list[tuple[int, ConfigPr
     for index, d in enumerate(definitions):
         name = d.spec["task_id"]
         if name in taken and taken[name] not in own:
-            problems.append((index, problem("task_id", f'the task id "{name}" is taken', name, "an id not in use")))
+            problems.append(
+                (index, problem("task_id", f'the task id "{name}" is taken', name, "an id not in use"))
+            )
         for position, upstream in enumerate(d.spec["task_dependencies"]):
             if upstream not in known:
                 problems.append((index, _unknown_upstream(position, upstream, known)))
@@ -76,7 +78,9 @@ def find_problems(definitions: Sequence[Definition]) -> list[tuple[int, ConfigPr
 
 def problem(path: str, message: str, found: str, allowed: str) -> ConfigProblem:
     """Return a problem without a position, for forms and the API."""
-    return ConfigProblem(file="", line=None, column=None, path=path, message=message, found=found, allowed=allowed)
+    return ConfigProblem(
+        file="", line=None, column=None, path=path, message=message, found=found, allowed=allowed
+    )
 
 
 def _unknown_upstream(position: int, upstream: str, known: Iterable[str]) -> ConfigProblem:
@@ -94,10 +98,14 @@ def _unknown_upstream(position: int, upstream: str, known: Iterable[str]) -> Con
 
 def _cycle(path: Sequence[str]) -> ConfigProblem:
     printed = " → ".join(path)
-    return problem("task_dependencies", f"the dependencies would form a cycle: {printed}", printed, "no cycle")
+    return problem(
+        "task_dependencies", f"the dependencies would form a cycle: {printed}", printed, "no cycle"
+    )
 
 
-def _cycle_problems(definitions: Sequence[Definition], own: Mapping[int, str]) -> list[tuple[int, ConfigProblem]]:
+def _cycle_problems(
+    definitions: Sequence[Definition], own: Mapping[int, str]
+) -> list[tuple[int, ConfigProblem]]:
     upstreams: dict[str, set[str]] = {}
     edges = TaskDependency.objects.filter(downstream__deleted_at=None, upstream__deleted_at=None).values_list(
         "downstream_id", "downstream__task_id", "upstream_id", "upstream__task_id"
@@ -186,9 +194,10 @@ def _write_revisions(
     tasks: Sequence[Task], definitions: Sequence[Definition], *, user: AbstractBaseUser | None
 ) -> None:
     latest = dict(
-        TaskRevision.objects.filter(task__in=tasks).values_list("task").annotate(Max("number")).values_list(
-            "task", "number__max"
-        )
+        TaskRevision.objects.filter(task__in=tasks)
+        .values_list("task")
+        .annotate(Max("number"))
+        .values_list("task", "number__max")
     )
     author: dict[str, Any] = {"created_by": user if user is not None and user.pk else None}
     revisions = [
@@ -232,7 +241,9 @@ def reschedule_broken(now: datetime) -> None:
 
     Rows can come so from a restored backup or another tool; without this they would never run again.
     """
-    for task in Task.objects.filter(enabled=True, next_run_at=None, schedule_error="").exclude(schedule="")[:1000]:
+    for task in Task.objects.filter(enabled=True, next_run_at=None, schedule_error="").exclude(schedule="")[
+        :1000
+    ]:
         try:
             slot, error = first_slot(task, now), ""
         except ValueError as bad:

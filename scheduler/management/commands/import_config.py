@@ -27,7 +27,9 @@ class Command(BaseCommand):
         """Declare the arguments."""
         parser.add_argument("path", type=Path, help="The file or folder to read.")
         parser.add_argument("--dry-run", action="store_true", help="Show the plan, write nothing.")
-        parser.add_argument("--check", action="store_true", help="Write nothing; exit 2 when something would change.")
+        parser.add_argument(
+            "--check", action="store_true", help="Write nothing; exit 2 when something would change."
+        )
         parser.add_argument("--prune", action="store_true", help="Remove tasks that the file does not name.")
         parser.add_argument("--json", action="store_true", help="Print the plan, or the errors, as JSON.")
 
@@ -51,7 +53,9 @@ class Command(BaseCommand):
 
     def _print_problems(self, error: ConfigError, *, as_json: bool) -> None:
         if as_json:
-            self.stdout.write(json.dumps({"errors": [dataclasses.asdict(p) for p in error.problems]}, indent=2))
+            self.stdout.write(
+                json.dumps({"errors": [dataclasses.asdict(p) for p in error.problems]}, indent=2)
+            )
             return
         self.stderr.write(str(error))
         self.stderr.write("Refused: nothing was changed.")

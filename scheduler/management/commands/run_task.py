@@ -25,7 +25,9 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare the arguments."""
         parser.add_argument("task_id")
-        parser.add_argument("--wait", action="store_true", help="Print the log as it comes; exit as the script did.")
+        parser.add_argument(
+            "--wait", action="store_true", help="Print the log as it comes; exit as the script did."
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Start, and follow."""
@@ -45,10 +47,14 @@ class Command(BaseCommand):
         """Print output until the outcome of the task in this run is known; return the exit code."""
         printed = -1
         while True:
-            latest = Execution.objects.filter(run=execution.run_id, task=execution.task_id).order_by("-attempt")[0]
+            latest = Execution.objects.filter(run=execution.run_id, task=execution.task_id).order_by(
+                "-attempt"
+            )[0]
             if latest.pk != execution.pk:
                 execution, printed = latest, -1
-            for piece in ExecutionLog.objects.filter(execution=execution, offset__gt=printed).order_by("offset"):
+            for piece in ExecutionLog.objects.filter(execution=execution, offset__gt=printed).order_by(
+                "offset"
+            ):
                 self.stdout.write(piece.text, ending="")
                 printed = piece.offset
             if latest.status not in ACTIVE and latest.is_outcome:

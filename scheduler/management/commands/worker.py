@@ -58,7 +58,11 @@ class Command(BaseCommand):
             code = child.wait()
             if is_stopping:
                 return 0 if code in (0, -signal.SIGTERM) else code
-            wait = RESTART_WAIT if time.monotonic() - started > HEALTHY_AFTER else min(wait * 2, LONGEST_RESTART_WAIT)
+            wait = (
+                RESTART_WAIT
+                if time.monotonic() - started > HEALTHY_AFTER
+                else min(wait * 2, LONGEST_RESTART_WAIT)
+            )
             self.stderr.write(f"the cluster ended with code {code}; starting it again in {wait:g} s")
             time.sleep(wait)
         return 0

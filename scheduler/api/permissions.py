@@ -1,0 +1,22 @@
+"""Who may do what: the permissions of the roles, by action of a view."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+
+
+class RolePermission(BasePermission):
+    """A view names the permission each of its actions needs in `permissions_by_action`; others are refused."""
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        """Tell whether the user has the permission that the action needs."""
+        if not request.user or not request.user.is_authenticated:
+            return False
+        action = getattr(view, "action", None) or request.method.lower()
+        if action in ("metadata", "options") or request.method == "OPTIONS":
+            return True
+        needed = getattr(view, "permissions_by_action", {}).get(action)
+        return needed is not None and request.user.has_perm(needed)

@@ -1,0 +1,54 @@
+"""What goes over the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from scheduler.descriptions import describe_schedule
+from scheduler.models import Execution, Task
+from scheduler.specs import task_to_spec
+
+MASK = "••••••"
+
+
+def instant(at: datetime | None) -> str | None:
+    """Return ISO 8601 in UTC with Z."""
+    return None if at is None else at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def execution_json(execution: Execution, task_id: str) -> dict[str, Any]:
+    """Return an execution; `upstream_executions` must be prefetched in lists."""
+    return {
+        "execution_id": execution.pk,
+        "task_id": task_id,
+        "run_id": execution.run_id,
+        "status": execution.status,
+        "attempt": execution.attempt,
+        "trigger": execution.trigger,
+        "scheduled_for": instant(execution.scheduled_for),
+        "queued_at": instant(execution.queued_at),
+        "started_at": instant(execution.started_at),
+        "finished_at": instant(execution.finished_at),
+        "duration": execution.duration,
+        "exit_code": execution.exit_code,
+        "reason": execution.reason,
+        "worker": execution.worker,
+        "log_size": execution.log_size,
+        "upstream_executions": [upstream.pk for upstream in execution.upstream_executions.all()],
+    }
+
+
+def task_json(
+    task: Task, *, upstream_ids: Sequence[str], latest: Execution | None, shows_env: bool
+) -> dict[str, Any]:
+    """Return a task in the words of config.json with what is known of it; values of its environment may be masked."""
+    body: dict[str, Any] = {**task_to_spec(task, upstream_ids)}
+    if not shows_env:
+        body["task_env"] = dict.fromkeys(body["task_env"], MASK)
+    body["next_run_at"] = instant(task.next_run_at)
+    body["schedule_description"] = describe_schedule(task.schedule)
+    body["schedule_error"] = task.schedule_error
+    body["last_execution"] = None if latest is None else execution_json(latest, task.task_id)
+    return body

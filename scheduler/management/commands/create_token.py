@@ -1,0 +1,32 @@
+"""`manage.py create_token`: a key to the API."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from scheduler.services.tokens import create_token
+
+
+class Command(BaseCommand):
+    """Prints the token once; only its hash is stored."""
+
+    help = "Make an API token for a user and print it."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Declare the arguments."""
+        parser.add_argument("user")
+        parser.add_argument("--name", default="", help="What the token is for.")
+        parser.add_argument("--days", type=int, default=None, help="Days until it expires; default: never.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Make and print."""
+        user = get_user_model().objects.filter(username=options["user"]).first()
+        if user is None:
+            raise CommandError(f'there is no user "{options["user"]}"')
+        days = options["days"]
+        expires_at = None if days is None else datetime.now(UTC) + timedelta(days=days)
+        self.stdout.write(create_token(user, name=options["name"], expires_at=expires_at))
