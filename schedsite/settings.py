@@ -180,6 +180,10 @@ Q_CLUSTER: dict[str, Any] = {
     "compress": False,
     "sync": False,
 }
+if _database["ENGINE"].endswith("sqlite3"):
+    # Tests start real processes on their database, so it must be a file.
+    _database["TEST"] = {"NAME": str(DATA_DIR / "test.sqlite3")}
+
 if REDIS_URL:
     Q_CLUSTER["redis"] = REDIS_URL
     Q_CLUSTER["broker_class"] = "scheduler.cluster.RedisWakeBroker"

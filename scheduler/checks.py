@@ -23,7 +23,7 @@ def check_database(**_kwargs: Any) -> list[CheckMessage]:
     if not str(database["ENGINE"]).endswith("sqlite3"):
         return []
     options: dict[str, Any] = database.get("OPTIONS", {})
-    found = []
+    found: list[CheckMessage] = []
     if options.get("transaction_mode") != "IMMEDIATE":
         found.append(
             Error(

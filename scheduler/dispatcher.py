@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
@@ -78,7 +79,7 @@ class Dispatcher:
 
     def _sweep(self, now: datetime) -> None:
         """Reap, look after this host's orphans, repair, prune; one part that fails does not stop the others."""
-        parts = [
+        parts: list[Callable[[], object]] = [
             lambda: claims.reap(host_id=self.spool.host_id, now=now),
             lambda: recovery.tend_orphans(self.spool, now=now),
             lambda: tasks.reschedule_broken(now),

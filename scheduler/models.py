@@ -177,7 +177,8 @@ class TaskDependency(models.Model):
         Raises:
             ValidationError: with the cycle printed as ``a → b → c → a``, on the field `upstream`.
         """
-        if self.downstream_id is None or self.upstream_id is None:
+        ends: tuple[int | None, int | None] = (self.downstream_id, self.upstream_id)
+        if None in ends:
             return
         upstreams: dict[int, set[int]] = {}
         for downstream, upstream in TaskDependency.objects.exclude(pk=self.pk).values_list(

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
-from django.db import connections, models, router
+from django.db import connections, models
 from django.db.models import Q, TextField
 from django.db.models.functions import Cast
 
@@ -100,11 +100,13 @@ class ExecutionQuerySet(models.QuerySet["Execution"]):
             f"({table}.parallel_limit IS NULL OR {table}.parallel_limit > (SELECT COUNT(*) FROM {table} r"  # noqa: S608
             f" WHERE r.task_id = {table}.task_id AND r.status = %s))"
         )
-        return (
+        rows: Any = (
             self.filter(Q(not_before=None) | Q(not_before__lte=now), status=Status.QUEUED, queue=queue)
-            .extra(where=[busy], params=[Status.RUNNING])
+            .extra(where=[busy], params=[Status.RUNNING])  # noqa: S610 - no text of users in it
             .order_by("-priority", "id")
         )
+        found: ExecutionQuerySet = rows
+        return found
 
     def claim(self, *, ids: Sequence[int], owner: Process, claim: str, now: datetime) -> list[int]:
         """Make the queued ones of `ids` run under `claim` and return those that were won."""
@@ -135,9 +137,9 @@ class ExecutionQuerySet(models.QuerySet["Execution"]):
     def _update_group(
         self, to: Status, names: tuple[str, ...], group: list[Transition], *, with_claim: bool
     ) -> list[int]:
-        connection = connections[self._db or router.db_for_write(self.model)]
+        connection = connections[self.db]
         fields = [self._column_field(name) for name in names]
-        columns = ["id", *(["claim"] if with_claim else []), *(f.column for f in fields)]
+        columns: list[str] = ["id", *(["claim"] if with_claim else []), *(str(f.column) for f in fields)]
         rows = [
             [
                 change.execution_id,

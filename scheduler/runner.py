@@ -6,6 +6,7 @@ exit code beside it, so that any process of this host can learn how it ended.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import re
@@ -67,7 +68,7 @@ class Spool:
         """Remove the files of an execution whose end is recorded."""
         for kind in ("out", "exit", "pid"):
             try:
-                os.unlink(self.path(execution_id, claim, kind))
+                os.unlink(self.path(execution_id, claim, kind))  # noqa: PTH108 - hot path
             except FileNotFoundError:
                 continue
 
@@ -205,10 +206,8 @@ class RunningCommand:
     def _signal(self, number: signal.Signals) -> None:
         """Signal the group, and processes that left it but carry the marker of this start."""
         if self._exit is None:
-            try:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, number)
-            except (ProcessLookupError, PermissionError):
-                pass
         for pid in _group(self.pid, self._marker):
             try:
                 os.kill(pid, number)
@@ -304,7 +303,7 @@ def adopt(spec: CommandSpec, spool: Spool, *, elapsed: float) -> RunningCommand 
     code = published_exit(spool, spec.execution_id, spec.claim)
     if code is not None:
         return Exit(code)
-    if not os.path.exists(spool.path(spec.execution_id, spec.claim, "out")):
+    if not Path(spool.path(spec.execution_id, spec.claim, "out")).exists():
         return NeverStarted()
     return Exit(None)
 
@@ -346,7 +345,7 @@ def _has_ended(pidfd: int) -> bool:
 
 
 def _pids() -> Iterator[int]:
-    for name in os.listdir("/proc"):
+    for name in os.listdir("/proc"):  # noqa: PTH208 - names are wanted
         if name.isdigit():
             yield int(name)
 

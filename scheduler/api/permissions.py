@@ -15,7 +15,7 @@ class RolePermission(BasePermission):
         """Tell whether the user has the permission that the action needs."""
         if not request.user or not request.user.is_authenticated:
             return False
-        action = getattr(view, "action", None) or request.method.lower()
+        action = getattr(view, "action", None) or str(request.method).lower()
         if action in ("metadata", "options") or request.method == "OPTIONS":
             return True
         needed = getattr(view, "permissions_by_action", {}).get(action)

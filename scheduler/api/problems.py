@@ -32,9 +32,10 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
         response = problem(503, "The database is busy; try again.")
         response["Retry-After"] = "1"
         return response
-    response = default_handler(error, context)  # type: ignore[assignment]
-    if response is None:
+    known: Response | None = default_handler(error, context)
+    if known is None:
         return None
+    response = known
     headers = {
         name: response[name] for name in ("WWW-Authenticate", "Retry-After", "Allow") if name in response
     }

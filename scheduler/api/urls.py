@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.urls import path, register_converter
 from django.urls.converters import StringConverter
 
@@ -27,7 +29,12 @@ class ExecutionIdConverter(StringConverter):
 register_converter(TaskIdConverter, "task_id")
 register_converter(ExecutionIdConverter, "execution_id")
 
-one_task = {"get": "retrieve", "put": "update", "patch": "partial_update", "delete": "destroy"}
+one_task: dict[str, Any] = {
+    "get": "retrieve",
+    "put": "update",
+    "patch": "partial_update",
+    "delete": "destroy",
+}
 
 urlpatterns = [
     path("tasks", TaskViewSet.as_view({"get": "list", "post": "create"}), name="tasks"),

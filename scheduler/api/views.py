@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any
 
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
@@ -23,7 +24,7 @@ from scheduler.choices import Trigger
 from scheduler.config_file import load_schema, validate_task
 from scheduler.descriptions import describe_schedule
 from scheduler.engine.schedules import iterate_slots, parse_schedule
-from scheduler.exceptions import InvalidScheduleError
+from scheduler.exceptions import ConflictError, InvalidScheduleError
 from scheduler.models import Execution, Task, TaskDependency
 from scheduler.services import runs, tasks
 from scheduler.specs import task_to_spec
@@ -42,7 +43,7 @@ class PlainTextRenderer(BaseRenderer):
     def render(self, data: Any, accepted_media_type: str | None = None, renderer_context: Any = None) -> Any:
         """Return the text of a log, or of an error."""
         text = data.get("text", data.get("detail", "")) if isinstance(data, dict) else str(data)
-        return text.encode("utf-8")
+        return str(text).encode("utf-8")
 
 
 class TaskViewSet(viewsets.ViewSet):
@@ -186,7 +187,7 @@ class ExecutionViewSet(viewsets.ViewSet):
         _body(request, {})
         by = request.user.get_username()
         if not runs.cancel_execution(_execution(execution_id), by=by, now=_now()):
-            raise runs.ConflictError("The execution has already ended.")
+            raise ConflictError("The execution has already ended.")
         execution = _execution(execution_id)
         return Response(execution_json(execution, execution.task.task_id), status=202)
 
@@ -237,7 +238,7 @@ def _user(request: Request) -> Any:
 
 
 def _task(task_id: str) -> Task:
-    task = Task.objects.filter(task_id=task_id).first()
+    task: Task | None = Task.objects.filter(task_id=task_id).first()
     if task is None:
         raise Http404
     return task
@@ -298,7 +299,7 @@ def _log_response(request: Request, execution: Execution) -> Response:
     offset = integer(request, "offset", 0, minimum=0, maximum=largest)
     tail = integer(request, "tail", 0, minimum=1, maximum=largest) if "tail" in request.query_params else None
     part = selectors.read_log(execution, offset=offset, tail=tail)
-    body = {"execution_id": execution.pk, **cast(dict[str, Any], part.__dict__)}
+    body = {"execution_id": execution.pk, **dataclasses.asdict(part)}
     response = Response(body)
     response["X-Content-Type-Options"] = "nosniff"
     return response

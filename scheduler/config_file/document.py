@@ -192,11 +192,8 @@ def _tasks(source: _Source, data: object) -> list[tuple[Keys, object]]:
         return _tasks_of_file(source, data)
     if isinstance(data, dict) and ("task_id" in data or "task_exec" in data):
         return [((), data)]
-    source.refuse(
-        0,
-        "no tasks were found",
-        type(data).__name__,
-        '{"tasks": [...]}, a list of tasks, or one task',
+    return source.refuse(
+        0, "no tasks were found", type(data).__name__, '{"tasks": [...]}, a list of tasks, or one task'
     )
 
 
@@ -250,7 +247,7 @@ def _parse(file: str, raw: bytes) -> tuple[_Source, object]:
         source.refuse(
             error.pos, _syntax_hint(source.text, error), source.text[error.pos : error.pos + 20], "JSON"
         )
-    except _Duplicate as error:
+    except _DuplicateError as error:
         positions: dict[Keys, tuple[int, int]] = {}
         _scan(source.text, _skip(source.text, 0), (), positions)
         source.refuse(
@@ -259,7 +256,7 @@ def _parse(file: str, raw: bytes) -> tuple[_Source, object]:
             str(error),
             "each key once",
         )
-    except _BadNumber as error:
+    except _BadNumberError as error:
         at = max(source.text.find(str(error)), 0)
         shown = str(error)[:40]
         source.refuse(at, f"the number {shown} is not allowed", shown, "a finite number of at most 15 digits")
@@ -293,11 +290,11 @@ def _check_depth(source: _Source) -> None:
             depth -= 1
 
 
-class _Duplicate(ValueError):
+class _DuplicateError(ValueError):
     """A key that stands twice."""
 
 
-class _BadNumber(ValueError):
+class _BadNumberError(ValueError):
     """A number that is not finite or too long."""
 
 
@@ -307,25 +304,25 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         seen: set[str] = set()
         for key, _value in pairs:
             if key in seen:
-                raise _Duplicate(key)
+                raise _DuplicateError(key)
             seen.add(key)
     return result
 
 
 def _constant(text: str) -> NoReturn:
-    raise _BadNumber(text)
+    raise _BadNumberError(text)
 
 
 def _int(text: str) -> int:
     if len(text) > 16:
-        raise _BadNumber(text)
+        raise _BadNumberError(text)
     return int(text)
 
 
 def _float(text: str) -> float:
     value = float(text) if len(text) <= 40 else float("inf")
     if value in (float("inf"), float("-inf")):
-        raise _BadNumber(text)
+        raise _BadNumberError(text)
     return value
 
 

@@ -21,7 +21,24 @@ from scheduler.config_file.specs import TaskSpec, normal_task
 from scheduler.engine.schedules import parse_schedule
 from scheduler.exceptions import InvalidScheduleError
 
-TEMPLATE_NAMES = ["task_id", "task_name", "execution_status", "execution_start_time", "execution_end_time", "execution_duration", "threshold_count", "execution_log_tail", "execution_id", "execution_url", "exit_code", "attempt", "reason", "scheduled_for", "run_id", "rule_name"]
+TEMPLATE_NAMES = (
+    "task_id",
+    "task_name",
+    "execution_status",
+    "execution_start_time",
+    "execution_end_time",
+    "execution_duration",
+    "threshold_count",
+    "execution_log_tail",
+    "execution_id",
+    "execution_url",
+    "exit_code",
+    "attempt",
+    "reason",
+    "scheduled_for",
+    "run_id",
+    "rule_name",
+)
 PLACEHOLDER = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
 TYPE_WORDS = {
     "string": "text",
@@ -118,17 +135,18 @@ def find_bad_text(value: object, path: Path) -> Iterator[Finding]:
 
 def _explain(error: SchemaError) -> Iterator[Finding]:
     path: Path = tuple(error.absolute_path)
-    keyword, found, schema = error.validator, error.instance, error.schema
+    details: Any = error  # the stubs know an unset state that errors of iter_errors never have
+    keyword, found, schema = str(details.validator), details.instance, details.schema
     if keyword == "oneOf":
         yield from _explain_channel(error)
     elif keyword == "required":
         missing = next(
-            name for name in error.validator_value if name not in found and f"'{name}'" in error.message
+            name for name in details.validator_value if name not in found and f"'{name}'" in error.message
         )
         yield Finding(
             (*path, missing), f'the field "{missing}" is missing', "nothing", "this field is required"
         )
-    elif keyword == "additionalProperties" and isinstance(error.validator_value, bool):
+    elif keyword == "additionalProperties" and isinstance(details.validator_value, bool):
         yield from _explain_unknown(path, found, list(schema["properties"]))
     elif keyword in ("propertyNames",) or "propertyNames" in error.absolute_schema_path:
         yield Finding(
@@ -138,7 +156,7 @@ def _explain(error: SchemaError) -> Iterator[Finding]:
             f"a name that matches {schema.get('pattern')}",
         )
     else:
-        allowed = _allowed(keyword, error.validator_value, schema)
+        allowed = _allowed(keyword, details.validator_value, schema)
         yield Finding(path, f"{_short(found)} was found; {allowed} is allowed", found, allowed)
 
 

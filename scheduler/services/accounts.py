@@ -46,7 +46,7 @@ def make_first_admin() -> tuple[str, str | None] | None:
     name = os.environ.get("DJANGO_SUPERUSER_USERNAME", "admin")
     given = os.environ.get("DJANGO_SUPERUSER_PASSWORD")
     password = given or secrets.token_urlsafe(15)
-    users.create_superuser(  # type: ignore[attr-defined]
+    users.create_superuser(
         username=name, email=os.environ.get("DJANGO_SUPERUSER_EMAIL", ""), password=password
     )
     return name, None if given else password

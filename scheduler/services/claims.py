@@ -58,13 +58,10 @@ def _within_limits(candidates: Sequence[tuple[int, int, int | None]]) -> list[in
         )
     else:
         locked = limited
-    running = dict(
-        Execution.objects.running()
-        .filter(task__in=limited)
-        .values_list("task")
-        .annotate(Count("pk"))
-        .values_list("task", "pk__count")
+    counts = (
+        Execution.objects.running().filter(task__in=limited).values("task_id").annotate(count=Count("pk"))
     )
+    running: dict[int, int] = {row["task_id"]: row["count"] for row in counts}
     chosen = []
     for pk, task, limit in candidates:
         if limit is not None:

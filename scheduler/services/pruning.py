@@ -21,7 +21,8 @@ def prune(now: datetime, *, days: int | None = None) -> int:
         days: the retention of tasks that have none of their own; default from the settings.
     """
     general = settings.SCHEDULER_HISTORY_DAYS if days is None else days
-    own = dict(Task.all_objects.exclude(history_days=None).values_list("pk", "history_days"))
+    rows = Task.all_objects.exclude(history_days=None).values_list("pk", "history_days")
+    own = {pk: own_days for pk, own_days in rows if own_days is not None}
     total = 0
     for old in _old(now, general, own):
         while step := list(old.values_list("pk", flat=True)[:STEP]):
@@ -40,7 +41,7 @@ def _old(now: datetime, general: int, own: dict[int, int]) -> Iterator[QuerySet[
 def _delete(pks: list[int]) -> int:
     with transaction.atomic():
         runs = set(Execution.objects.filter(pk__in=pks, run__isnull=False).values_list("run_id", flat=True))
-        ExecutionLog.objects.filter(execution__in=pks)._raw_delete(connection.alias)  # type: ignore[attr-defined]
+        ExecutionLog.objects.filter(execution__in=pks)._raw_delete(connection.alias)
         Execution.objects.filter(pk__in=pks).delete()
         Run.objects.filter(pk__in=runs).exclude(Exists(Execution.objects.filter(run=OuterRef("pk")))).delete()
     return len(pks)

@@ -193,12 +193,8 @@ def _write_edges(tasks: Sequence[Task], definitions: Sequence[Definition]) -> No
 def _write_revisions(
     tasks: Sequence[Task], definitions: Sequence[Definition], *, user: AbstractBaseUser | None
 ) -> None:
-    latest = dict(
-        TaskRevision.objects.filter(task__in=tasks)
-        .values_list("task")
-        .annotate(Max("number"))
-        .values_list("task", "number__max")
-    )
+    numbers = TaskRevision.objects.filter(task__in=tasks).values("task_id").annotate(last=Max("number"))
+    latest: dict[int, int] = {row["task_id"]: row["last"] for row in numbers}
     author: dict[str, Any] = {"created_by": user if user is not None and user.pk else None}
     revisions = [
         TaskRevision(task=task, number=latest.get(task.pk, 0) + 1, spec=d.spec, **author)

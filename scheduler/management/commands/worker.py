@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -37,11 +38,10 @@ class Command(BaseCommand):
 
     def _keep_going(self) -> int:
         child: subprocess.Popen[bytes] | None = None
-        is_stopping = False
+        stopping = threading.Event()
 
         def stop(_number: int, _frame: object) -> None:
-            nonlocal is_stopping
-            is_stopping = True
+            stopping.set()
             if child is not None and child.poll() is None:
                 child.send_signal(signal.SIGTERM)
 
@@ -49,14 +49,14 @@ class Command(BaseCommand):
             signal.signal(number, stop)
         wait = RESTART_WAIT
         manage = Path(settings.BASE_DIR) / "manage.py"
-        while not is_stopping:
+        while not stopping.is_set():
             started = time.monotonic()
             # Its own process group: Ctrl-C on the terminal reaches this process, which stops the cluster in order.
             child = subprocess.Popen([sys.executable, str(manage), "worker", "--cluster"], process_group=0)
-            if is_stopping:
+            if stopping.is_set():
                 child.send_signal(signal.SIGTERM)
             code = child.wait()
-            if is_stopping:
+            if stopping.is_set():
                 return 0 if code in (0, -signal.SIGTERM) else code
             wait = (
                 RESTART_WAIT

@@ -1,0 +1,48 @@
+"""Fixtures of all tests."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scheduler.config_file import validate_task
+from scheduler.models import Task
+from scheduler.services.tasks import save_task
+
+NOON = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def own_folders(settings: Any, tmp_path: Path) -> None:
+    """Keep spool and scripts of each test apart."""
+    settings.SCHEDULER_SPOOL_DIR = tmp_path / "spool"
+    settings.SCHEDULER_TASKS_DIR = tmp_path / "tasks"
+    settings.SCHEDULER_TASKS_DIR.mkdir()
+
+
+@pytest.fixture(autouse=True)
+def no_old_wakeups() -> None:
+    """Forget brokers that belong to the database of another test."""
+    from scheduler import queues
+
+    queues._broker.cache_clear()
+
+
+@pytest.fixture
+def make_task(db: None) -> Any:
+    """Return a function that stores a task given by words of config.json."""
+
+    def make(task_id: str, *, now: datetime = NOON, **fields: Any) -> Task:
+        spec = validate_task({"task_id": task_id, "task_name": task_id, "task_exec": "true", **fields})
+        return save_task(spec, task=None, user=None, now=now)
+
+    return make
+
+
+def is_required(name: str) -> bool:
+    """Tell whether the absence of a service or a browser is a failure: in continuous integration it is."""
+    return bool(os.environ.get("CI")) and name != ""
