@@ -25,11 +25,13 @@ def own_folders(settings: Any, tmp_path: Path) -> None:
 
 
 @pytest.fixture(autouse=True)
-def no_old_wakeups() -> None:
-    """Forget brokers that belong to the database of another test."""
+def no_kept_rows() -> None:
+    """Forget what a process keeps of its database: here it is another one in each test."""
     from scheduler import queues
+    from scheduler.services import claims
 
     queues._broker.cache_clear()
+    claims._spec.cache_clear()
 
 
 @pytest.fixture

@@ -23,15 +23,15 @@ def decide_overlap(policy: Concurrency, *, active_count: int, max_parallel: int 
     """
     if active_count == 0:
         return OverlapDecision.START
-    if policy is Concurrency.SKIP:
+    if policy == Concurrency.SKIP:
         return OverlapDecision.SKIP
-    if policy is Concurrency.REPLACE:
+    if policy == Concurrency.REPLACE:
         return OverlapDecision.REPLACE
-    if policy is Concurrency.ALLOW and (max_parallel is None or active_count < max_parallel):
+    if policy == Concurrency.ALLOW and (max_parallel is None or active_count < max_parallel):
         return OverlapDecision.START
     return OverlapDecision.QUEUE
 
 
 def parallel_limit(policy: Concurrency, max_parallel: int | None) -> int | None:
     """Return how many executions of a task may run side by side, None when there is no limit."""
-    return max_parallel if policy is Concurrency.ALLOW else 1
+    return max_parallel if policy == Concurrency.ALLOW else 1

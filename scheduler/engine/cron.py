@@ -107,7 +107,12 @@ def _split(expression: str) -> list[str]:
         raise InvalidScheduleError(
             f"the schedule has {len(expression)} characters; at most {LONGEST} are allowed"
         )
-    text = expression.strip().lower()
+    text = " ".join(expression.split()).lower()
+    odd = next((character for character in text if not character.isprintable()), None)
+    if odd is not None:  # not shown as it is: databases refuse NUL and half a surrogate pair
+        raise InvalidScheduleError(
+            f"the schedule has the character U+{ord(odd):04X}; allowed are letters, digits, spaces and *,-/#?@"
+        )
     if text.startswith("@"):
         if text not in ALIASES:
             raise InvalidScheduleError(

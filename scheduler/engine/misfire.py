@@ -7,16 +7,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from scheduler.choices import MisfirePolicy
-from scheduler.engine.schedules import Schedule, count_slots, slots_between
+from scheduler.engine.schedules import MOMENT, Schedule, count_slots, slots_between
 
 RUN_ALL_LIMIT = 100
-LONGEST_LIST = 1_000
-ONE_MICROSECOND = timedelta(microseconds=1)
+LONGEST_LIST = 10_000
 
 
 @dataclass(frozen=True)
 class MissedSpan:
-    """A series of missed slots; `first` and `last` are inclusive."""
+    """An unbroken series of missed slots; `first` and `last` are inclusive."""
 
     first: datetime
     last: datetime
@@ -28,8 +27,8 @@ class DueSlots:
     """The due slots of a task, oldest first.
 
     Attributes:
-        newest: at most LONGEST_LIST, the newest of them.
-        older: the rest, after a long outage; None when there is none.
+        newest: the newest of them, listed.
+        older: the rest after a long outage, counted exactly; None when there is none.
     """
 
     newest: tuple[datetime, ...]
@@ -44,42 +43,38 @@ class SlotPlan:
     missed: MissedSpan | None
 
 
-def due_slots(schedule: Schedule, *, since: datetime, now: datetime) -> DueSlots:
+def due_slots(schedule: Schedule, since: datetime, now: datetime, *, cap: int = LONGEST_LIST) -> DueSlots:
     """Return the slots from `since` to `now`, both inclusive.
 
-    After a long outage only the newest are listed and the others counted, so that a year of a schedule that
-    fires each second costs no more than its count.
+    Only the newest `cap` are listed and the others counted, so that a year of a schedule that fires each second
+    costs milliseconds more than the list.
+
+    Args:
+        since: aware; usually the slot that a task waits for.
+        cap: at least 1.
     """
-    begin = since - ONE_MICROSECOND
-    listed = slots_between(schedule, begin, now, limit=LONGEST_LIST + 1)
-    if len(listed) <= LONGEST_LIST:
-        return DueSlots(tuple(listed))
-    newest = _newest(schedule, begin, now)
-    last_older = newest[0] - ONE_MICROSECOND
-    count = count_slots(schedule, begin, last_older)
-    older = MissedSpan(listed[0], _last_before(schedule, begin, newest[0]), count)
-    return DueSlots(tuple(newest), older)
+    begin = since - MOMENT
+    total = count_slots(schedule, begin, now)
+    if total <= cap:
+        return DueSlots(tuple(slots_between(schedule, begin, now)))
+    first = slots_between(schedule, begin, now, limit=1)[0]
+    last_older, *newest = _newest(schedule, begin, now, cap + 1)
+    return DueSlots(tuple(newest), MissedSpan(first, last_older, total - cap))
 
 
-def _newest(schedule: Schedule, begin: datetime, now: datetime) -> list[datetime]:
-    """Return the newest slots, found by doubling the span that is looked at from its end."""
-    span = timedelta(minutes=15)
-    while True:
-        start = max(begin, now - span)
-        found = slots_between(schedule, start, now)
-        if len(found) >= LONGEST_LIST or start == begin:
-            return found[-LONGEST_LIST:]
-        span *= 2
+def _newest(schedule: Schedule, begin: datetime, now: datetime, number: int) -> list[datetime]:
+    """Return the newest `number` slots in (`begin`, `now`], which holds at least as many.
 
-
-def _last_before(schedule: Schedule, begin: datetime, end: datetime) -> datetime:
-    span = timedelta(minutes=15)
-    while True:
-        start = max(begin, end - span)
-        found = slots_between(schedule, start, end - ONE_MICROSECOND)
-        if found:
-            return found[-1]
-        span *= 2
+    Bisects for a start after which so many are left; slots fall on whole seconds.
+    """
+    start, too_late = begin, now
+    while too_late - start > timedelta(seconds=1):
+        middle = start + (too_late - start) / 2
+        if count_slots(schedule, middle, now) >= number:
+            start = middle
+        else:
+            too_late = middle
+    return slots_between(schedule, start, now)[-number:]
 
 
 def plan_slots(
@@ -92,36 +87,33 @@ def plan_slots(
 ) -> SlotPlan:
     """Divide due slots into those that run and those that are recorded as missed.
 
-    A slot found within `grace` is not late and runs. Of the late ones:
-    ``run_once`` runs the latest, unless a slot in time runs anyway; ``skip`` runs none; ``run_all`` runs the
-    newest `limit` of them, oldest first.
+    A slot found within `grace` is not late and runs. Of the late ones, ``run_once`` runs the latest, unless a slot in
+    time runs in the same pass and so catches up already; ``skip`` runs none; ``run_all`` runs the newest `limit` of
+    them, oldest first. The others are missed.
 
     Args:
         due: oldest first, none later than `now`.
         grace: inclusive.
+        limit: bounds the late slots that ``run_all`` runs, not those in time.
     """
     slots = due.newest if isinstance(due, DueSlots) else tuple(due)
     older = due.older if isinstance(due, DueSlots) else None
     late = [slot for slot in slots if now - slot > grace]
     in_time = slots[len(late) :]
-    kept = _kept(late, policy, limit, has_fresh=bool(in_time))
-    dropped = late[: len(late) - len(kept)]
-    return SlotPlan((*kept, *in_time), _join(older, dropped))
+    number = min(len(late), _number_caught_up(policy, limit, is_any_in_time=bool(in_time)))
+    dropped = late[: len(late) - number]
+    return SlotPlan(slots[len(dropped) :], _join(older, dropped))
 
 
-def _kept(
-    late: Sequence[datetime], policy: MisfirePolicy, limit: int, *, has_fresh: bool
-) -> Sequence[datetime]:
-    if policy is MisfirePolicy.RUN_ALL:
-        return late[-limit:]
-    if policy is MisfirePolicy.RUN_ONCE and not has_fresh:
-        return late[-1:]
-    return []
+def _number_caught_up(policy: MisfirePolicy, limit: int, *, is_any_in_time: bool) -> int:
+    """Return how many late slots run."""
+    if policy == MisfirePolicy.RUN_ALL:
+        return max(limit, 0)
+    return int(policy == MisfirePolicy.RUN_ONCE and not is_any_in_time)
 
 
 def _join(older: MissedSpan | None, dropped: Sequence[datetime]) -> MissedSpan | None:
     if not dropped:
         return older
     first = older.first if older else dropped[0]
-    count = len(dropped) + (older.count if older else 0)
-    return MissedSpan(first, dropped[-1], count)
+    return MissedSpan(first, dropped[-1], len(dropped) + (older.count if older else 0))

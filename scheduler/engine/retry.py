@@ -52,9 +52,11 @@ def next_attempt_at(
 
 
 def wait_seconds(policy: RetryPolicy, failures: int) -> float:
-    """Return the wait after the given number of failures, in seconds; never more than the maximum."""
+    """Return the wait after the given number of failures, in seconds, from 0 to the maximum."""
+    if policy.interval <= 0:
+        return 0.0
     try:
         wait = policy.interval * policy.backoff ** (failures - 1)
     except OverflowError:
         return policy.maximum
-    return min(wait, policy.maximum)
+    return max(0.0, min(wait, policy.maximum))

@@ -12,6 +12,7 @@ from scheduler.exceptions import InvalidScheduleError
 
 ONE_SECOND = timedelta(seconds=1)
 ONE_DAY = timedelta(days=1)
+MACHINE_ZONES = frozenset({"localtime", "posixrules"})
 
 
 @dataclass(frozen=True)
@@ -59,15 +60,25 @@ def zone_of(timezone: str) -> zoneinfo.ZoneInfo:
     """Return the zone of a name.
 
     Raises:
-        InvalidScheduleError: the zone database has no such name.
+        InvalidScheduleError: the zone database has no such name, or it means another zone on another machine.
     """
     try:
-        return zoneinfo.ZoneInfo(timezone)
+        if timezone not in MACHINE_ZONES:
+            return zoneinfo.ZoneInfo(timezone)
     except (LookupError, ValueError, OSError) as error:
-        raise InvalidScheduleError(
-            f'the time zone "{timezone[:80]}" is unknown; allowed are the names of the IANA database, '
-            "such as Asia/Shanghai or Europe/Berlin"
-        ) from error
+        raise _unknown(timezone) from error
+    raise _unknown(timezone)
+
+
+def _unknown(timezone: str) -> InvalidScheduleError:
+    # Neither NUL nor half a surrogate pair may get into a message: databases refuse them.
+    shown = "".join(
+        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in timezone[:80]
+    )
+    return InvalidScheduleError(
+        f'the time zone "{shown}" is unknown; allowed are the names of the IANA database, '
+        "such as Asia/Shanghai or Europe/Berlin"
+    )
 
 
 @lru_cache(maxsize=16_384)

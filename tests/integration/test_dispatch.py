@@ -1,0 +1,168 @@
+"""Slots become records."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from scheduler.choices import Status
+from scheduler.models import Execution, Process, Task
+from scheduler.services import claims
+from scheduler.services.dispatch import dispatch_due
+from tests.conftest import NOON
+
+
+def statuses(task: Task) -> list[tuple[str, datetime | None]]:
+    rows = Execution.objects.filter(task=task).order_by("scheduled_for")
+    return list(rows.values_list("status", "scheduled_for"))
+
+
+def test_a_due_slot_becomes_one_queued_execution_in_a_run_of_its_own(make_task: Any) -> None:
+    task = make_task("a", task_schedule="* * * * *")
+
+    result = dispatch_due(NOON + timedelta(seconds=61))
+    again = dispatch_due(NOON + timedelta(seconds=61))
+
+    execution = Execution.objects.get()
+    assert (result.queued, again.queued) == (1, 0)
+    assert (execution.task, execution.status, execution.trigger) == (task, Status.QUEUED, "schedule")
+    assert execution.scheduled_for == NOON + timedelta(minutes=1)
+    assert execution.run is not None and execution.run.first_task == task
+    assert Task.objects.get().next_run_at == NOON + timedelta(minutes=2)
+
+
+def test_nothing_is_dispatched_before_its_slot(make_task: Any) -> None:
+    make_task("a", task_schedule="* * * * *")
+
+    assert dispatch_due(NOON + timedelta(seconds=59)).queued == 0
+
+
+@pytest.mark.parametrize(("policy", "queued"), [("run_once", 1), ("skip", 0), ("run_all", 60)])
+def test_an_hour_without_a_dispatcher_is_accounted_for(make_task: Any, policy: str, queued: int) -> None:
+    make_task(
+        "a",
+        task_schedule="* * * * *",
+        task_misfire_policy=policy,
+        task_concurrency="queue",
+        task_misfire_grace=1,
+    )
+
+    dispatch_due(NOON + timedelta(minutes=60, seconds=30))
+
+    missed = Execution.objects.filter(status=Status.MISSED).first()
+    assert Execution.objects.filter(status=Status.QUEUED).count() == queued
+    if policy == "run_all":
+        assert missed is None
+        return
+    assert missed is not None
+    assert missed.slot_count == 60 - queued
+    assert missed.scheduled_for == NOON + timedelta(minutes=1)
+    assert missed.covers_until == NOON + timedelta(minutes=60 - queued)
+    assert f"(task_misfire_policy is {policy})" in missed.reason
+
+
+def test_an_overlap_leaves_a_skipped_row_that_names_the_execution_in_the_way(make_task: Any) -> None:
+    task = make_task("a", task_schedule="* * * * *")
+    dispatch_due(NOON + timedelta(minutes=1))
+    first = Execution.objects.get()
+
+    dispatch_due(NOON + timedelta(minutes=2))
+
+    skipped = Execution.objects.get(status=Status.SKIPPED)
+    assert skipped.reason == f"execution {first.pk} is still queued (task_concurrency is skip)"
+    assert [status for status, _ in statuses(task)] == [Status.QUEUED, Status.SKIPPED]
+
+
+def test_replace_cancels_what_is_queued(make_task: Any) -> None:
+    task = make_task("a", task_schedule="* * * * *", task_concurrency="replace")
+    dispatch_due(NOON + timedelta(minutes=1))
+
+    dispatch_due(NOON + timedelta(minutes=2))
+
+    assert [status for status, _ in statuses(task)] == [Status.CANCELLED, Status.QUEUED]
+    assert Execution.objects.get(status=Status.CANCELLED).reason == "replaced by a newer execution"
+
+
+def test_a_broken_schedule_is_set_aside_and_the_others_go_on(make_task: Any) -> None:
+    make_task("a", task_schedule="* * * * *")
+    make_task("b", task_schedule="* * * * *")
+    Task.objects.filter(task_id="a").update(schedule="61 * * * *")
+
+    result = dispatch_due(NOON + timedelta(minutes=1))
+
+    broken = Task.objects.get(task_id="a")
+    assert (result.queued, result.broken) == (1, 1)
+    assert Execution.objects.get().task.task_id == "b"
+    assert broken.next_run_at is None
+    assert "61" in broken.schedule_error
+
+
+def worker(host: str = "h") -> Process:
+    return Process.objects.create(
+        kind=Process.Kind.WORKER,
+        host_id=host,
+        host=host,
+        pid=1,
+        start_ticks=1,
+        started_at=NOON,
+        heartbeat_at=NOON,
+    )
+
+
+def test_a_claim_takes_each_execution_once(make_task: Any) -> None:
+    make_task("a", task_schedule="* * * * *")
+    dispatch_due(NOON + timedelta(minutes=1))
+
+    first = claims.claim(owner=worker(), queue="default", limit=5, now=NOON + timedelta(minutes=1))
+    second = claims.claim(owner=worker("other"), queue="default", limit=5, now=NOON + timedelta(minutes=1))
+
+    assert [len(first), len(second)] == [1, 0]
+    assert Execution.objects.get().status == Status.RUNNING
+
+
+def test_a_queued_overlap_waits_for_the_one_that_runs(make_task: Any) -> None:
+    make_task("a", task_schedule="* * * * *", task_concurrency="queue")
+    dispatch_due(NOON + timedelta(minutes=1))
+    dispatch_due(NOON + timedelta(minutes=2))
+
+    taken = claims.claim(owner=worker(), queue="default", limit=5, now=NOON + timedelta(minutes=2))
+    more = claims.claim(owner=worker("other"), queue="default", limit=5, now=NOON + timedelta(minutes=2))
+
+    assert [len(taken), len(more)] == [1, 0]
+
+
+def test_the_most_urgent_is_claimed_first(make_task: Any) -> None:
+    make_task("low", task_schedule="* * * * *")
+    make_task("high", task_schedule="* * * * *", task_priority=5)
+    dispatch_due(NOON + timedelta(minutes=1))
+
+    taken = claims.claim(owner=worker(), queue="default", limit=1, now=NOON + timedelta(minutes=1))
+
+    assert taken[0].spec["task_id"] == "high"
+
+
+def test_what_another_host_left_behind_ends_as_worker_lost_and_is_tried_again(make_task: Any) -> None:
+    make_task("a", task_schedule="* * * * *", task_retry=1)
+    dispatch_due(NOON + timedelta(minutes=1))
+    claims.claim(owner=worker("far"), queue="default", limit=1, now=NOON + timedelta(minutes=1))
+
+    claims.reap(host_id="here", now=NOON + timedelta(hours=1))
+
+    lost, retry = Execution.objects.order_by("attempt")
+    assert (lost.status, lost.reason, lost.is_outcome) == (Status.TECHNICAL_FAILURE, "worker lost", False)
+    assert (retry.status, retry.attempt, retry.trigger) == (Status.QUEUED, 2, "retry")
+    assert retry.run == lost.run
+
+
+def test_slots_two_hundred_at_once_have_one_record_each_in_few_queries(
+    make_task: Any, django_assert_max_num_queries: Any
+) -> None:
+    for number in range(200):
+        make_task(f"t{number}", task_schedule="0 13 * * *")
+
+    with django_assert_max_num_queries(16):
+        dispatch_due(datetime(2026, 6, 1, 13, tzinfo=UTC))
+
+    assert Execution.objects.filter(status=Status.QUEUED).values("task").distinct().count() == 200

@@ -1,0 +1,140 @@
+"""config.json in and out by the management commands."""
+
+from __future__ import annotations
+
+import json
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+
+from scheduler.models import Task, TaskDependency, TaskRevision
+
+pytestmark = pytest.mark.django_db
+SAMPLE = Path(__file__).resolve().parents[2] / "tasks" / "config.json"
+
+
+def run(*arguments: str) -> tuple[int, str, str]:
+    """Run import_config and return its exit code and what it wrote."""
+    out, err = StringIO(), StringIO()
+    code = 0
+    try:
+        call_command("import_config", *arguments, stdout=out, stderr=err)
+    except SystemExit as end:
+        code = int(end.code or 0)
+    return code, out.getvalue(), err.getvalue()
+
+
+def write(path: Path, *tasks: dict[str, Any]) -> str:
+    file = path / "config.json"
+    file.write_text(json.dumps({"tasks": list(tasks)}, indent=1), encoding="utf-8")
+    return str(file)
+
+
+def task(task_id: str, **fields: Any) -> dict[str, Any]:
+    return {"task_id": task_id, "task_name": task_id, "task_exec": "true", **fields}
+
+
+def test_the_sample_imports_and_importing_it_again_changes_nothing() -> None:
+    assert run(str(SAMPLE))[0] == 0
+
+    code, out, _ = run(str(SAMPLE), "--check")
+
+    assert (code, out.strip()) == (0, "0 created, 0 changed, 5 unchanged, 0 removed")
+
+
+def test_an_export_imports_as_unchanged(tmp_path: Path) -> None:
+    run(str(SAMPLE))
+    call_command("export_config", str(tmp_path / "out.json"))
+
+    code, out, _ = run(str(tmp_path / "out.json"), "--check", "--prune")
+
+    assert (code, out.strip()) == (0, "0 created, 0 changed, 5 unchanged, 0 removed")
+    before = (tmp_path / "out.json").read_bytes()
+    call_command("export_config", str(tmp_path / "out.json"))
+    assert (tmp_path / "out.json").read_bytes() == before
+
+
+def test_check_exits_with_two_and_writes_nothing(tmp_path: Path) -> None:
+    code, out, _ = run(write(tmp_path, task("a")), "--check")
+
+    assert code == 2
+    assert "+ a" in out
+    assert not Task.objects.exists()
+
+
+def test_the_plan_shows_fields_and_next_runs_before_and_after(tmp_path: Path) -> None:
+    run(write(tmp_path, task("a", task_schedule="0 3 * * *")))
+
+    code, out, _ = run(write(tmp_path, task("a", task_schedule="0 4 * * *")), "--dry-run")
+
+    assert code == 0
+    assert '    task_schedule: "0 3 * * *" → "0 4 * * *"' in out
+    assert "next runs before: " in out and "03:00:00Z" in out
+    assert "next runs after: " in out and "04:00:00Z" in out
+    assert Task.objects.get().schedule == "0 3 * * *"
+
+
+def test_prune_removes_what_the_file_does_not_name_and_only_then(tmp_path: Path) -> None:
+    run(write(tmp_path, task("a"), task("b")))
+
+    run(write(tmp_path, task("a")))
+    assert Task.objects.count() == 2
+    _, out, _ = run(write(tmp_path, task("a")), "--prune")
+
+    assert "- b" in out
+    assert [t.task_id for t in Task.objects.all()] == ["a"]
+
+
+def test_a_removed_task_that_comes_back_keeps_its_history(tmp_path: Path) -> None:
+    run(write(tmp_path, task("a"), task("b")))
+    pk = Task.objects.get(task_id="b").pk
+    run(write(tmp_path, task("a")), "--prune")
+
+    run(write(tmp_path, task("a"), task("b")))
+
+    assert Task.objects.get(task_id="b").pk == pk
+    assert TaskRevision.objects.filter(task=pk).count() == 2
+
+
+def test_dependencies_are_stored_as_edges(tmp_path: Path) -> None:
+    run(write(tmp_path, task("a"), task("b", task_dependencies=["a"])))
+
+    edge = TaskDependency.objects.get()
+    assert (edge.upstream.task_id, edge.downstream.task_id) == ("a", "b")
+
+
+def test_a_cycle_is_refused_with_its_path_and_place(tmp_path: Path) -> None:
+    file = write(
+        tmp_path,
+        task("a", task_dependencies=["c"]),
+        task("b", task_dependencies=["a"]),
+        task("c", task_dependencies=["b"]),
+    )
+
+    code, _, err = run(file)
+
+    assert code == 1
+    assert "tasks[0].task_dependencies: the dependencies would form a cycle: " in err
+    assert " → ".join(["a", "b", "c", "a"]) in err
+    assert not Task.objects.exists()
+
+
+def test_an_unknown_upstream_is_refused_with_the_nearest_id(tmp_path: Path) -> None:
+    code, _, err = run(write(tmp_path, task("backup"), task("b", task_dependencies=["bakup"])))
+
+    assert code == 1
+    assert (
+        'tasks[1].task_dependencies[0]: there is no task "bakup" to depend on; did you mean "backup"?' in err
+    )
+    assert not Task.objects.exists()
+
+
+def test_errors_come_as_json_when_asked_for(tmp_path: Path) -> None:
+    code, out, _ = run(write(tmp_path, task("a", task_retry=-1)), "--json")
+
+    error = json.loads(out)["errors"][0]
+    assert code == 1
+    assert (error["path"], error["line"], error["found"]) == ("tasks[0].task_retry", 7, "-1")
