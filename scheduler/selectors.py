@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
 from django.db import DatabaseError
-from django.db.models import Max, OuterRef, Subquery
+from django.db.models import Count, Max, Min, OuterRef, Q, Subquery
+from django.db.models.functions import Coalesce
 
-from scheduler.choices import Status
+from scheduler.choices import FAILED, RAN, Status
 from scheduler.models import Execution, ExecutionLog, Process, Task
+from scheduler.querysets import ExecutionQuerySet, TaskQuerySet
 
 BACKLOG_LATE = timedelta(minutes=5)
+NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def latest_executions(task_pks: Collection[int]) -> dict[int, Execution]:
@@ -114,3 +117,63 @@ def health(now: datetime) -> Health:
     elif is_late:
         found.reasons.append(f"{found.backlog} executions are queued, some for more than five minutes")
     return found
+
+
+def with_last_status(tasks: TaskQuerySet) -> TaskQuerySet:
+    """Annotate `last_status`, the latest outcome of a task that ran; None when it never did."""
+    ran = Execution.objects.outcomes().filter(task=OuterRef("pk"), status__in=sorted(RAN))
+    return tasks.annotate(last_status=Subquery(ran.values("status")[:1]))
+
+
+def recent_executions(task_pks: Collection[int], count: int = 20) -> dict[int, list[Execution]]:
+    """Return the newest `count` executions of each task, oldest first, in two queries.
+
+    The first finds where each list begins, so that the second reads no more of a long history than it shows.
+    """
+    nth = Execution.objects.filter(task=OuterRef("pk")).newest_first().values("queued_at")[count - 1 : count]
+    begins = Task.all_objects.filter(pk__in=task_pks).annotate(begin=Subquery(nth)).values_list("pk", "begin")
+    wanted = Q()
+    for pk, begin in begins:
+        wanted |= Q(task=pk) if begin is None else Q(task=pk, queued_at__gte=begin)
+    found: dict[int, list[Execution]] = {pk: [] for pk in task_pks}
+    if wanted:
+        for row in Execution.objects.filter(wanted).order_by("queued_at", "id"):
+            found[row.task_id].append(row)
+    return {pk: rows[-count:] for pk, rows in found.items()}
+
+
+def failing_tasks(limit: int = 20) -> TaskQuerySet:
+    """Return enabled tasks whose latest outcome is a failure, longest failing first.
+
+    Annotated: `last_status`, `last_failed_id`, `failing_since` (start of the streak) and `streak`.
+    """
+    own = Execution.objects.filter(task=OuterRef("pk"))
+    success = own.filter(status=Status.SUCCESS).newest_first().values("queued_at")[:1]
+    failures = own.filter(
+        is_outcome=True, status__in=sorted(FAILED), queued_at__gt=OuterRef("last_success")
+    ).order_by()
+    streak = failures.values("task").annotate(value=Count("pk")).values("value")
+    since = failures.values("task").annotate(value=Min("queued_at")).values("value")
+    latest = own.outcomes().filter(status__in=sorted(FAILED)).values("pk")[:1]
+    failing = with_last_status(Task.objects.filter(enabled=True)).filter(last_status__in=sorted(FAILED))
+    dated = failing.annotate(last_success=Coalesce(Subquery(success), NEVER))
+    counted = dated.annotate(
+        streak=Subquery(streak), failing_since=Subquery(since), last_failed_id=Subquery(latest)
+    )
+    return counted.order_by("failing_since", "pk")[:limit]
+
+
+def running_now(limit: int = 20) -> ExecutionQuerySet:
+    """Return what runs, the longest running first."""
+    return Execution.objects.running().select_related("task").order_by("started_at", "pk")[:limit]
+
+
+def next_up(limit: int = 10) -> TaskQuerySet:
+    """Return the enabled tasks whose slots come next."""
+    return Task.objects.filter(enabled=True, next_run_at__isnull=False).order_by("next_run_at", "pk")[:limit]
+
+
+def counts_since(begin: datetime) -> dict[str, int]:
+    """Return how many executions were queued at or after `begin`, by status."""
+    rows = Execution.objects.filter(queued_at__gte=begin).order_by().values("status")
+    return {row["status"]: row["count"] for row in rows.annotate(count=Count("pk"))}
