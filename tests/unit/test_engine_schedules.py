@@ -6,7 +6,7 @@ import random
 import zoneinfo
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
-from time import perf_counter
+from time import process_time
 
 import pytest
 from croniter import croniter
@@ -172,14 +172,14 @@ def test_unknown_zone_is_refused(timezone: str) -> None:
     | st.lists(st.text("0159*,-/#?@LWRHlwrhmonfeb ", max_size=7), max_size=8).map(" ".join)
 )
 def test_any_text_is_accepted_or_refused_with_a_sentence(text: str) -> None:
-    begin = perf_counter()
+    begin = process_time()
     try:
         schedule = parse_schedule(text, "Europe/Berlin")
     except InvalidScheduleError as error:
         str(error).encode()
     else:
         assert next_slot(schedule, utc("2024-01-01")) is not None
-    assert perf_counter() - begin < 0.1
+    assert process_time() - begin < 0.1
 
 
 @settings(max_examples=200, deadline=None)
@@ -192,11 +192,11 @@ def test_any_zone_is_accepted_or_refused(timezone: str) -> None:
 
 
 def test_long_valid_expression_is_checked_in_milliseconds() -> None:
-    begin = perf_counter()
+    begin = process_time()
 
     parse_schedule(("0-59," * 60)[:-1].removesuffix(",")[:243].rstrip(",-") + " * * * *", "UTC")
 
-    assert perf_counter() - begin < 0.05
+    assert process_time() - begin < 0.05
 
 
 # --- croniter as oracle ---------------------------------------------------------------------------
@@ -513,6 +513,7 @@ def test_slots_are_the_same_from_an_instant_in_any_zone() -> None:
     elsewhere = next_slot(schedule, instant.astimezone(zoneinfo.ZoneInfo("Asia/Shanghai")))
 
     assert elsewhere == next_slot(schedule, instant) == utc("2026-10-26T01:30")
+    assert elsewhere is not None
     assert elsewhere.tzinfo is UTC
 
 
@@ -543,8 +544,8 @@ def test_next_slots_of_ten_thousand_tasks_take_less_than_a_second_and_a_half() -
     ]
     now = utc("2026-03-29T00:30")
 
-    begin = perf_counter()
+    begin = process_time()
     for schedule in schedules:
         next_slot(schedule, now)
 
-    assert perf_counter() - begin < 1.5
+    assert process_time() - begin < 1.5

@@ -1,0 +1,85 @@
+"""Which status may follow which, and what an exit code means."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scheduler.choices import RAN, TERMINAL, Status
+from scheduler.engine.states import SOURCES, can_change, reason_of_exit, status_of_exit
+
+
+def test_every_status_says_where_it_comes_from() -> None:
+    assert set(SOURCES) == set(Status)
+
+
+def test_nothing_leaves_a_terminal_status() -> None:
+    assert not any(can_change(source, target) for source in TERMINAL for target in Status)
+
+
+@pytest.mark.parametrize("status", sorted(RAN))
+def test_what_ran_was_running(status: Status) -> None:
+    assert SOURCES[status] == {Status.RUNNING}
+
+
+def test_claim_and_hand_back_are_the_only_ways_between_queued_and_running() -> None:
+    assert SOURCES[Status.RUNNING] == {Status.QUEUED}
+    assert SOURCES[Status.QUEUED] == {Status.RUNNING}
+
+
+def test_waiting_execution_can_be_cancelled_or_skipped() -> None:
+    assert SOURCES[Status.CANCELLED] == {Status.QUEUED, Status.RUNNING}
+    assert SOURCES[Status.SKIPPED] == {Status.QUEUED}
+    assert SOURCES[Status.MISSED] == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "status"),
+    [
+        (0, Status.SUCCESS),
+        (1, Status.BUSINESS_FAILURE),
+        (2, Status.TECHNICAL_FAILURE),
+        (127, Status.TECHNICAL_FAILURE),
+        (255, Status.TECHNICAL_FAILURE),
+        (-9, Status.TECHNICAL_FAILURE),
+        (None, Status.TECHNICAL_FAILURE),
+    ],
+)
+def test_exit_code_decides_the_status(exit_code: int | None, status: Status) -> None:
+    assert status_of_exit(exit_code, timed_out=False, cancelled=False) is status
+
+
+@pytest.mark.parametrize("exit_code", [0, 1, 143, -15, None])
+def test_stopped_command_has_the_status_of_what_stopped_it(exit_code: int | None) -> None:
+    assert status_of_exit(exit_code, timed_out=True, cancelled=False) is Status.TIMEOUT
+    assert status_of_exit(exit_code, timed_out=False, cancelled=True) is Status.CANCELLED
+    assert status_of_exit(exit_code, timed_out=True, cancelled=True) is Status.CANCELLED
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "reason"),
+    [
+        (0, ""),
+        (1, ""),
+        (2, "exit code 2"),
+        (126, "exit code 126: the command is not executable"),
+        (127, "exit code 127: the command was not found"),
+        (137, "exit code 137: a process of the command was killed by SIGKILL"),
+        (255, "exit code 255"),
+        (-9, "killed by SIGKILL"),
+        (-15, "killed by SIGTERM"),
+        (-40, "killed by signal 40"),
+        (None, "the command left no exit code"),
+    ],
+)
+def test_reason_says_what_an_exit_code_means(exit_code: int | None, reason: str) -> None:
+    assert reason_of_exit(exit_code) == reason
+
+
+@given(st.none() | st.integers(), st.booleans(), st.booleans())
+def test_any_exit_has_a_terminal_status_and_a_reason(
+    exit_code: int | None, timed_out: bool, cancelled: bool
+) -> None:
+    assert status_of_exit(exit_code, timed_out=timed_out, cancelled=cancelled) in TERMINAL
+    assert isinstance(reason_of_exit(exit_code), str)
