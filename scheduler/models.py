@@ -45,7 +45,7 @@ class Task(models.Model):
     name = models.CharField(_("name"), max_length=200)
     description = models.TextField(_("description"), blank=True, default="")
     command = models.TextField(
-        _("command"), help_text=_("Run by /bin/sh in tasks/<task id>/ if that folder exists.")
+        _("command"), help_text=_("Run by /bin/sh in the task's own folder below tasks/ if there is one.")
     )
     schedule = models.CharField(
         _("schedule"),
@@ -260,6 +260,8 @@ class Process(models.Model):
     objects = ProcessQuerySet.as_manager()
 
     class Meta:
+        verbose_name = _("process")
+        verbose_name_plural = _("processes")
         indexes = [models.Index(fields=["kind", "heartbeat_at"], name="process_alive")]  # health, reap
 
     def __str__(self) -> str:
