@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any
 from zoneinfo import available_timezones
 
 from django import forms
@@ -24,7 +24,7 @@ from scheduler.models import Task, TaskDependency
 from scheduler.services.tasks import Definition, find_problems, lock_graph
 from scheduler.specs import FIELDS
 
-FORM_FIELDS = {**FIELDS, "task_dependencies": "dependencies"}
+FORM_FIELDS = {**FIELDS, "task_dependencies": "depends_on"}
 FIRST_WORD = re.compile(r"^\w+")
 
 
@@ -86,10 +86,16 @@ class UpstreamsWidget(AutocompleteSelectMultiple):
         return f"{url}?exclude={self.excluded}" if self.excluded else url
 
 
-class TaskForm(forms.ModelForm[Task]):
+if TYPE_CHECKING:
+    TaskModelForm = forms.ModelForm[Task]
+else:
+    TaskModelForm = forms.ModelForm
+
+
+class TaskForm(TaskModelForm):
     """A task with its upstreams; `spec` is what it says in the words of config.json, once it is valid."""
 
-    dependencies = forms.ModelMultipleChoiceField(
+    depends_on = forms.ModelMultipleChoiceField(
         Task.objects.all(),
         required=False,
         label=_("Depends on"),
@@ -108,7 +114,10 @@ class TaskForm(forms.ModelForm[Task]):
         help_text=_("A JSON list of rules with triggers, threshold and channels."),
     )
     tags = TagsField(
-        required=False, label=_("Tags"), widget=UnfoldAdminTextInputWidget(), help_text=_("Separated by commas.")
+        required=False,
+        label=_("Tags"),
+        widget=UnfoldAdminTextInputWidget(),
+        help_text=_("Separated by commas."),
     )
     deadline = DeadlineField(
         required=False,
@@ -127,10 +136,10 @@ class TaskForm(forms.ModelForm[Task]):
         if not self.fields:
             return  # shown read-only: every field stands as text
         own = self.instance.pk
-        self.fields["dependencies"].widget = UpstreamsWidget(excluded=own)
-        self.fields["dependencies"].widget.choices = self.fields["dependencies"].choices  # type: ignore[attr-defined]
+        self.fields["depends_on"].widget = UpstreamsWidget(excluded=own)
+        self.fields["depends_on"].widget.choices = self.fields["depends_on"].choices  # type: ignore[attr-defined]
         if own:
-            self.initial.setdefault("dependencies", list(self.instance.upstreams.order_by("task_id")))
+            self.initial.setdefault("depends_on", list(self.instance.upstreams.order_by("task_id")))
         default = _("As the installation: %(zone)s") % {"zone": settings.SCHEDULER_TIME_ZONE}
         zones = [("", default), *((name, name) for name in sorted(available_timezones()))]
         if self.instance.timezone and self.instance.timezone not in dict(zones):
@@ -169,14 +178,14 @@ class TaskForm(forms.ModelForm[Task]):
             match = FIRST_WORD.match(problem.path)
             field = FORM_FIELDS.get(match[0]) if match else None
             inner = problem.path[match.end() :].lstrip(".") if match else problem.path
-            text = f"{inner}: {problem.message}" if inner and field != "dependencies" else problem.message
+            text = f"{inner}: {problem.message}" if inner and field != "depends_on" else problem.message
             self.add_error(field if field in self.fields else None, ValidationError(text))
 
     def _wire_data(self, cleaned: dict[str, Any]) -> dict[str, Any]:
         data = {wire: _plain(cleaned.get(name)) for wire, name in FIELDS.items()}
         data["task_env"] = {} if data["task_env"] is None else data["task_env"]
         data["task_notify"] = [] if data["task_notify"] is None else data["task_notify"]
-        data["task_dependencies"] = [task.task_id for task in cleaned["dependencies"]]
+        data["task_dependencies"] = [task.task_id for task in cleaned["depends_on"]]
         return data
 
     def _post_clean(self) -> None:
@@ -184,8 +193,12 @@ class TaskForm(forms.ModelForm[Task]):
 
     def save(self, commit: bool = True) -> Task:
         """Return the instance untouched; `save_task` writes."""
-        self.save_m2m = lambda: None
-        return cast("Task", self.instance)
+        return self.instance
+
+    def _save_m2m(self) -> None:
+        """Edges are written by the service too."""
+
+    save_m2m = _save_m2m
 
 
 def _plain(value: Any) -> Any:
