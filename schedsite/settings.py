@@ -142,7 +142,7 @@ CACHES = {
 SCHEDULER_TASKS_DIR = Path(env.text("SCHEDULER_TASKS_DIR", str(BASE_DIR / "tasks"))).resolve()
 SCHEDULER_SPOOL_DIR = Path(env.text("SCHEDULER_SPOOL_DIR", str(DATA_DIR / "spool"))).resolve()
 SCHEDULER_WORKERS = env.integer("SCHEDULER_WORKERS", 2, minimum=1, maximum=64)
-SCHEDULER_SLOTS = env.integer("SCHEDULER_SLOTS", 16, minimum=1, maximum=1000)
+SCHEDULER_SLOTS = env.integer("SCHEDULER_SLOTS", 64, minimum=1, maximum=1000)
 SCHEDULER_QUEUE = env.text("SCHEDULER_QUEUE", "default")
 SCHEDULER_LOG_LIMIT = env.integer("SCHEDULER_LOG_LIMIT", 1024 * 1024, minimum=1024, maximum=64 * 1024 * 1024)
 SCHEDULER_HISTORY_DAYS = env.integer("SCHEDULER_HISTORY_DAYS", 90, minimum=1, maximum=36_500)

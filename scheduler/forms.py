@@ -1,22 +1,90 @@
-"""The form of a task: its fields become a spec, and the validator of the configuration judges it."""
+"""The form of a task: it builds the words of config.json and lets their one validator judge."""
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING, Any
+from zoneinfo import available_timezones
 
 from django import forms
+from django.conf import settings
+from django.contrib import admin
+from django.contrib.admin.widgets import AutocompleteSelectMultiple
+from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import (
-    UnfoldAdminSelect2MultipleWidget,
+    UnfoldAdminSelect2Widget,
     UnfoldAdminTextareaWidget,
     UnfoldAdminTextInputWidget,
 )
 
 from scheduler.config_file import ConfigError, ConfigProblem, TaskSpec, validate_task
-from scheduler.models import Task
-from scheduler.services.tasks import Definition, find_problems
+from scheduler.models import Task, TaskDependency
+from scheduler.services.tasks import Definition, find_problems, lock_graph
 from scheduler.specs import FIELDS
+
+FORM_FIELDS = {**FIELDS, "task_dependencies": "depends_on"}
+FIRST_WORD = re.compile(r"^\w+")
+
+
+class PrettyJSONField(forms.JSONField):
+    """JSON shown indented and in its own script."""
+
+    def prepare_value(self, value: Any) -> Any:
+        """Return text; what was typed stays as it was typed."""
+        if isinstance(value, str):
+            return value
+        return json.dumps(value, ensure_ascii=False, indent=2)
+
+
+class TagsField(forms.CharField):
+    """A list of words, written with commas."""
+
+    def prepare_value(self, value: Any) -> Any:
+        """Return the words joined by commas."""
+        return ", ".join(value) if isinstance(value, list) else value
+
+    def to_python(self, value: Any) -> list[str]:  # type: ignore[override]
+        """Return the words, each once."""
+        words = re.split(r"[,，]", value or "")
+        return list(dict.fromkeys(word.strip() for word in words if word.strip()))
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        """Compare words, not text."""
+        return bool(list(initial or []) != self.to_python(data))
+
+
+class DeadlineField(forms.CharField):
+    """``HH:MM``, a number of seconds, or nothing."""
+
+    def to_python(self, value: Any) -> str | float | None:  # type: ignore[override]
+        """Return a number when it reads as one."""
+        text = super().to_python(value)
+        if not text:
+            return None
+        try:
+            return float(text)
+        except ValueError:
+            return text
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        """Compare values, not text."""
+        return bool(initial != self.to_python(data))
+
+
+class UpstreamsWidget(AutocompleteSelectMultiple):
+    """Searches tasks; the task itself is not offered."""
+
+    def __init__(self, excluded: int | None = None) -> None:
+        super().__init__(TaskDependency._meta.get_field("upstream"), admin.site)
+        self.excluded = excluded
+
+    def get_url(self) -> str:
+        """Return the address of the search."""
+        url = super().get_url()
+        return f"{url}?exclude={self.excluded}" if self.excluded else url
+
 
 if TYPE_CHECKING:
     TaskModelForm = forms.ModelForm[Task]
@@ -25,92 +93,106 @@ else:
 
 
 class TaskForm(TaskModelForm):
-    """Shows each problem beside its field; `spec` is the task in the words of config.json once it is valid."""
+    """A task with its upstreams; `spec` is what it says in the words of config.json, once it is valid."""
 
     depends_on = forms.ModelMultipleChoiceField(
-        queryset=Task.objects.none(),
+        Task.objects.all(),
         required=False,
         label=_("Depends on"),
-        help_text=_("The task starts when these have succeeded."),
-        widget=UnfoldAdminSelect2MultipleWidget,
+        help_text=_("Tasks that have to end before this one starts. Type to search."),
     )
-    tags = forms.CharField(
+    env = PrettyJSONField(
+        required=False,
+        label=_("Variables"),
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 5, "class": "s-mono", "spellcheck": "false"}),
+        help_text=_("A JSON object of text to text. _ENV_FILE names a dotenv file."),
+    )
+    notify = PrettyJSONField(
+        required=False,
+        label=_("Rules"),
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 8, "class": "s-mono", "spellcheck": "false"}),
+        help_text=_("A JSON list of rules with triggers, threshold and channels."),
+    )
+    tags = TagsField(
         required=False,
         label=_("Tags"),
+        widget=UnfoldAdminTextInputWidget(),
         help_text=_("Separated by commas."),
-        widget=UnfoldAdminTextInputWidget,
     )
-    deadline = forms.CharField(
+    deadline = DeadlineField(
         required=False,
         label=_("Deadline"),
-        help_text=_("A time of day such as 06:00, or seconds without a success."),
-        widget=UnfoldAdminTextInputWidget,
-    )
-    env = forms.JSONField(
-        required=False,
-        label=_("Environment"),
-        help_text=_('An object such as {"REGION": "eu"}; _ENV_FILE names a dotenv file.'),
-        widget=UnfoldAdminTextareaWidget,
-        encoder=None,
-    )
-    notify = forms.JSONField(
-        required=False,
-        label=_("Notification rules"),
-        help_text=_("A list of rules."),
-        widget=UnfoldAdminTextareaWidget,
+        widget=UnfoldAdminTextInputWidget(),
+        help_text=_("HH:MM, by which it should have succeeded, or seconds without a success; empty: none."),
     )
 
     class Meta:
         model = Task
-        fields = [name for name in FIELDS.values()]  # noqa: C416 - a plain list is what Django wants
-
-    spec: TaskSpec
+        fields = list(FIELDS.values())
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        others: Any = Task.objects.exclude(pk=self.instance.pk).order_by("task_id")
-        self.fields["depends_on"].queryset = others  # type: ignore[attr-defined]
-        if self.instance.pk:
-            self.initial["depends_on"] = list(self.instance.upstreams.values_list("pk", flat=True))
-            self.initial["tags"] = ", ".join(self.instance.tags)
-            self.initial["deadline"] = "" if self.instance.deadline is None else str(self.instance.deadline)
-        for name, empty in (("env", {}), ("notify", [])):
-            self.initial.setdefault(name, empty)
-        self.fields["command"].widget = UnfoldAdminTextareaWidget(attrs={"rows": 3})
+        self.spec: TaskSpec | None = None
+        if not self.fields:
+            return  # shown read-only: every field stands as text
+        own = self.instance.pk
+        self.fields["depends_on"].widget = UpstreamsWidget(excluded=own)
+        self.fields["depends_on"].widget.choices = self.fields["depends_on"].choices  # type: ignore[attr-defined]
+        if own:
+            self.initial.setdefault("depends_on", list(self.instance.upstreams.order_by("task_id")))
+        default = _("As the installation: %(zone)s") % {"zone": settings.SCHEDULER_TIME_ZONE}
+        zones = [("", default), *((name, name) for name in sorted(available_timezones()))]
+        if self.instance.timezone and self.instance.timezone not in dict(zones):
+            zones.append((self.instance.timezone, self.instance.timezone))
+        self.fields["timezone"].widget = UnfoldAdminSelect2Widget(choices=zones)
+        for name in ("command", "schedule"):
+            widget = self.fields[name].widget
+            widget.attrs["class"] = f"{widget.attrs.get('class', '')} s-mono"
+            widget.attrs["spellcheck"] = "false"
+        self.fields["command"].widget.attrs["rows"] = 3
+        self.fields["description"].widget.attrs["rows"] = 3
 
     def clean(self) -> dict[str, Any]:
-        """Judge all fields together by the validator of the configuration."""
-        data: dict[str, Any] = super().clean() or {}
+        """Ask the validator of config.json and the graph; each problem stands beside its field.
+
+        The graph stays locked until the transaction of the page ends, so what is checked is what is saved.
+        """
+        cleaned = super().clean() or self.cleaned_data
         if self.errors:
-            return data
-        words: dict[str, Any] = {wire: data.get(attribute) for wire, attribute in FIELDS.items()}
-        words["task_tags"] = [tag for tag in re.split(r"[,，\s]+", data["tags"]) if tag]
-        words["task_deadline"] = _deadline(data["deadline"])
-        words["task_env"] = data["env"] or {}
-        words["task_notify"] = data["notify"] or []
-        words["task_dependencies"] = [task.task_id for task in data["depends_on"]]
+            return cleaned
         try:
-            self.spec = validate_task(words)
+            spec = validate_task(self._wire_data(cleaned))
+            lock_graph()
+            task = self.instance if self.instance.pk else None
+            problems = [problem for _index, problem in find_problems([Definition(task, spec)])]
         except ConfigError as error:
-            self._show(error.problems)
-            return data
-        existing = self.instance if self.instance.pk else None
-        self._show([problem for _, problem in find_problems([Definition(existing, self.spec)])])
+            problems = error.problems
+        else:
+            self.spec = spec
+        self.show_problems(problems)
+        return cleaned
+
+    def show_problems(self, problems: list[ConfigProblem]) -> None:
+        """Put each problem beside the field it is about."""
+        for problem in problems:
+            match = FIRST_WORD.match(problem.path)
+            field = FORM_FIELDS.get(match[0]) if match else None
+            inner = problem.path[match.end() :].lstrip(".") if match else problem.path
+            text = f"{inner}: {problem.message}" if inner and field != "depends_on" else problem.message
+            self.add_error(field if field in self.fields else None, ValidationError(text))
+
+    def _wire_data(self, cleaned: dict[str, Any]) -> dict[str, Any]:
+        data = {wire: _plain(cleaned.get(name)) for wire, name in FIELDS.items()}
+        data["task_env"] = {} if data["task_env"] is None else data["task_env"]
+        data["task_notify"] = [] if data["task_notify"] is None else data["task_notify"]
+        data["task_dependencies"] = [task.task_id for task in cleaned["depends_on"]]
         return data
 
-    def _show(self, problems: list[ConfigProblem]) -> None:
-        for problem in problems:
-            wire, _dot, rest = problem.path.partition(".")
-            wire = wire.split("[")[0]
-            field = "depends_on" if wire == "task_dependencies" else FIELDS.get(wire)
-            message = f"{problem.path}: {problem.message}" if rest or "[" in problem.path else problem.message
-            self.add_error(field if field in self.fields else None, message)
-
     def _post_clean(self) -> None:
-        """Leave the instance alone: the service writes it, from the spec."""
+        """Leave the instance alone: the service writes it, and the validator has judged."""
 
     def save(self, commit: bool = True) -> Task:
-        """Return the instance; `TaskAdmin.save_model` calls the service."""
+        """Return the instance untouched; `save_task` writes."""
         return self.instance
 
     def _save_m2m(self) -> None:
@@ -119,10 +201,5 @@ class TaskForm(TaskModelForm):
     save_m2m = _save_m2m
 
 
-def _deadline(text: str) -> str | float | None:
-    if not text.strip():
-        return None
-    try:
-        return float(text)
-    except ValueError:
-        return text.strip()
+def _plain(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import DatabaseError
-from django.db.models import Count, Max, OuterRef, Subquery
+from django.db.models import Count, Max, Min, OuterRef, Q, Subquery
+from django.db.models.functions import Coalesce
 
 from scheduler.choices import FAILED, RAN, Status
 from scheduler.models import Execution, ExecutionLog, Process, Task
+from scheduler.querysets import ExecutionQuerySet, TaskQuerySet
 
 BACKLOG_LATE = timedelta(minutes=5)
+NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def latest_executions(task_pks: Collection[int]) -> dict[int, Execution]:
@@ -116,36 +120,65 @@ def health(now: datetime) -> Health:
     return found
 
 
-@dataclass(frozen=True)
-class Overview:
-    """What the first page shows.
+def with_last_status(tasks: TaskQuerySet) -> TaskQuerySet:
+    """Annotate `last_status`, the latest outcome of a task that ran; None when it never did."""
+    ran = Execution.objects.outcomes().filter(task=OuterRef("pk"), status__in=sorted(RAN))
+    return tasks.annotate(last_status=Subquery(ran.values("status")[:1]))
 
-    Attributes:
-        failing: latest outcomes that are failures, newest first.
-        counts: status -> executions that ended since midnight in the site's zone.
+
+def recent_executions(task_pks: Collection[int], count: int = 20) -> dict[int, list[Execution]]:
+    """Return the newest `count` executions of each task, oldest first, in two queries.
+
+    The first finds where each list begins, so that the second reads no more of a long history than it shows.
     """
+    nth = Execution.objects.filter(task=OuterRef("pk")).newest_first().values("queued_at")[count - 1 : count]
+    begins = Task.all_objects.filter(pk__in=task_pks).annotate(begin=Subquery(nth)).values_list("pk", "begin")
+    wanted = Q()
+    for pk, begin in begins:
+        wanted |= Q(task=pk) if begin is None else Q(task=pk, queued_at__gte=begin)
+    found: dict[int, list[Execution]] = {pk: [] for pk in task_pks}
+    if wanted:
+        for row in Execution.objects.filter(wanted).order_by("queued_at", "id"):
+            found[row.task_id].append(row)
+    return {pk: rows[-count:] for pk, rows in found.items()}
 
-    health: Health
-    failing: list[Execution]
-    running: list[Execution]
-    upcoming: list[Task]
-    broken: list[Task]
-    counts: dict[str, int]
-    has_tasks: bool
 
+def failing_tasks(limit: int = 20) -> TaskQuerySet:
+    """Return enabled tasks whose latest outcome is a failure, longest failing first.
 
-def overview(now: datetime, *, midnight: datetime) -> Overview:
-    """Return what needs attention, what goes on, and what is next; a fixed number of queries."""
-    newest = Execution.objects.outcomes().filter(task=OuterRef("pk"), status__in=RAN).values("pk")[:1]
-    latest = Task.objects.annotate(newest=Subquery(newest)).values("newest")
-    failing = Execution.objects.filter(pk__in=latest, status__in=FAILED).select_related("task")
-    today = Execution.objects.filter(queued_at__gte=midnight).values("status").annotate(count=Count("pk"))
-    return Overview(
-        health=health(now),
-        failing=list(failing.order_by("-finished_at")[:10]),
-        running=list(Execution.objects.running().select_related("task").order_by("started_at")[:20]),
-        upcoming=list(Task.objects.exclude(next_run_at=None).order_by("next_run_at")[:10]),
-        broken=list(Task.objects.exclude(schedule_error="")[:10]),
-        counts={row["status"]: row["count"] for row in today.order_by("status")},
-        has_tasks=Task.objects.exists(),
+    Annotated: `last_status`, `last_failed_id`, `failing_since` (start of the streak) and `streak`.
+    """
+    own = Execution.objects.filter(task=OuterRef("pk"))
+    success = own.filter(status=Status.SUCCESS).newest_first().values("queued_at")[:1]
+    failures = own.filter(
+        is_outcome=True, status__in=sorted(FAILED), queued_at__gt=OuterRef("last_success")
+    ).order_by()
+    streak = failures.values("task").annotate(value=Count("pk")).values("value")
+    since = failures.values("task").annotate(value=Min("queued_at")).values("value")
+    latest = own.outcomes().filter(status__in=sorted(FAILED)).values("pk")[:1]
+    with_status: Any = with_last_status(Task.objects.filter(enabled=True))
+    failing = with_status.filter(last_status__in=sorted(FAILED))
+    dated = failing.annotate(last_success=Coalesce(Subquery(success), NEVER))
+    counted = dated.annotate(
+        streak=Subquery(streak), failing_since=Subquery(since), last_failed_id=Subquery(latest)
     )
+    rows: TaskQuerySet = counted.order_by("failing_since", "pk")[:limit]
+    return rows
+
+
+def running_now(limit: int = 20) -> ExecutionQuerySet:
+    """Return what runs, the longest running first."""
+    return Execution.objects.running().select_related("task").order_by("started_at", "pk")[:limit]
+
+
+def next_up(limit: int = 10) -> TaskQuerySet:
+    """Return the enabled tasks whose slots come next."""
+    tasks = Task.objects.filter(enabled=True, next_run_at__isnull=False)
+    rows: TaskQuerySet = tasks.order_by("next_run_at", "pk")[:limit]
+    return rows
+
+
+def counts_since(begin: datetime) -> dict[str, int]:
+    """Return how many executions were queued at or after `begin`, by status."""
+    rows = Execution.objects.filter(queued_at__gte=begin).order_by().values("status")
+    return {row["status"]: row["count"] for row in rows.annotate(count=Count("pk"))}
