@@ -2,7 +2,7 @@
 
 from scheduler.config_file.document import ConfigDocument, parse_config, read_config
 from scheduler.config_file.problems import ConfigError, ConfigProblem
-from scheduler.config_file.schema import load_schema
+from scheduler.config_file.schema import FieldMetadata, load_schema, task_fields
 from scheduler.config_file.specs import FieldChange, TaskSpec, diff_spec, dump_config
 from scheduler.config_file.validation import validate_task
 
@@ -11,11 +11,13 @@ __all__ = [
     "ConfigError",
     "ConfigProblem",
     "FieldChange",
+    "FieldMetadata",
     "TaskSpec",
     "diff_spec",
     "dump_config",
     "load_schema",
     "parse_config",
     "read_config",
+    "task_fields",
     "validate_task",
 ]

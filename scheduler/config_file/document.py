@@ -1,57 +1,44 @@
-"""Reading a configuration: limits first, then JSON with positions, then each task."""
+"""Reading a configuration in any of its layouts."""
 
 from __future__ import annotations
 
-import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from json.decoder import scanstring  # type: ignore[attr-defined]
+from itertools import islice
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from scheduler.config_file.older import upgrade_task
-from scheduler.config_file.problems import ConfigError, ConfigProblem
+from scheduler.config_file.problems import (
+    ConfigError,
+    ConfigProblem,
+    Finding,
+    Keys,
+    hint,
+    path_text,
+    printable,
+    refused,
+    shorten,
+)
+from scheduler.config_file.schema import fields_of
+from scheduler.config_file.schema_errors import unknown_field
+from scheduler.config_file.source import MAX_BYTES, MAX_PROBLEMS, Source, parse_source, raise_findings
 from scheduler.config_file.specs import TaskSpec, normal_task
-from scheduler.config_file.validation import Finding, find_bad_text, find_in_task, path_text
+from scheduler.config_file.validation import find_in_task
 
-MAX_BYTES = 5 * 1024 * 1024
-MAX_DEPTH = 32
 MAX_TASKS = 20_000
-VERSION = 1
-TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
-SPACE = re.compile(r"[ \t\r\n]*")
-SCALAR = re.compile(r"[^\s,\]}]+")
-
-Keys = tuple[str | int, ...]
-DUPLICATE: Keys = ("\0duplicate",)
+LAYOUTS = '{"tasks": [...]}, a list of tasks, or one task'
+UPSTREAM = re.compile(r"task_dependencies\[([0-9]+)\]\Z")
 
 
 @dataclass
-class _Source:
-    """The text of one file, and where its tasks stand in it."""
+class _Origin:
+    """Where a task was read, and its dependencies in the order written there."""
 
-    file: str
-    text: str
-    _positions: dict[Keys, tuple[int, int]] | None = None
-
-    def position(self, keys: Keys, *, is_key: bool = False) -> tuple[int, int]:
-        """Return line and column of the value (or key) at `keys`, or of the nearest thing around it."""
-        if self._positions is None:
-            self._positions = {}
-            _scan(self.text, _skip(self.text, 0), (), self._positions)
-        while keys not in self._positions and keys:
-            keys = keys[:-1]
-        key_at, value_at = self._positions.get(keys, (0, 0))
-        return self.line_and_column(key_at if is_key else value_at)
-
-    def line_and_column(self, offset: int) -> tuple[int, int]:
-        """Return line and column, from 1, of a character."""
-        return self.text.count("\n", 0, offset) + 1, offset - self.text.rfind("\n", 0, offset)
-
-    def refuse(self, offset: int, message: str, found: str, allowed: str, path: str = "") -> NoReturn:
-        """Raise for one place of the text."""
-        line, column = self.line_and_column(offset)
-        raise ConfigError([ConfigProblem(self.file, line, column, path, message, found, allowed)])
+    source: Source
+    keys: Keys
+    upstreams: list[str]
 
 
 @dataclass
@@ -65,18 +52,41 @@ class ConfigDocument:
 
     specs: list[TaskSpec] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    _places: list[tuple[_Source, Keys]] = field(default_factory=list)
+    _origins: list[_Origin] = field(default_factory=list, repr=False, compare=False)
+    _starts: dict[str, dict[Keys, int]] = field(default_factory=dict, repr=False, compare=False)
 
     def problem(
         self, task_index: int, field_path: str, message: str, found: str, allowed: str
     ) -> ConfigProblem:
-        """Return a problem of one task with its place in the text; `field_path` is such as ``task_dependencies[0]``."""
-        source, keys = self._places[task_index]
-        inner: Keys = tuple(
-            int(part) if part.isdigit() else part for part in re.findall(r"[^.\[\]]+", field_path)
-        )
-        line, column = source.position((*keys, *inner))
-        return ConfigProblem(source.file, line, column, path_text((*keys, *inner)), message, found, allowed)
+        """Return a problem of one task with its place in the text.
+
+        Args:
+            task_index: index in `specs`.
+            field_path: such as ``task_dependencies[0]``, with the index in the spec, which is not that of the text.
+        """
+        origin = self._origins[task_index]
+        inner = self._path_in_text(task_index, field_path)
+        places = origin.source.below(self._start(origin))
+        problem = origin.source.problem(Finding(inner, message, found, allowed), places)
+        path = path_text((*origin.keys, *inner))
+        return ConfigProblem(problem.file, problem.line, problem.column, path, message, found, allowed)
+
+    def _path_in_text(self, task_index: int, field_path: str) -> Keys:
+        match = UPSTREAM.match(field_path)
+        if match:
+            upstream = self.specs[task_index]["task_dependencies"][int(match[1])]
+            return ("task_dependencies", self._origins[task_index].upstreams.index(upstream))
+        parts = re.findall(r"\[([0-9]+)\]|([^.\[\]]+)", field_path)
+        return tuple(int(number) if number else name for number, name in parts)
+
+    def _start(self, origin: _Origin) -> int:
+        """Return where a task begins; the first question about a file finds all its tasks."""
+        source = origin.source
+        if source.file not in self._starts:
+            paths = [other.keys for other in self._origins if other.source is source]
+            places = source.locate(paths)
+            self._starts[source.file] = {path: places[path].at for path in paths}
+        return self._starts[source.file][origin.keys]
 
 
 def read_config(path: Path) -> ConfigDocument:
@@ -85,22 +95,15 @@ def read_config(path: Path) -> ConfigDocument:
     Raises:
         ConfigError: it cannot be read, or is wrong; with all problems.
     """
-    files = sorted(path.glob("*/config.json")) if path.is_dir() else [path]
+    if not path.is_dir():
+        return _read([path])
+    files = sorted(path.glob("*/config.json"))
     if not files:
+        near = f'; did you mean "{path / "config.json"}"?' if (path / "config.json").is_file() else ""
         raise ConfigError(
-            [_file_problem(path, "the folder holds no */config.json", "a folder with */config.json")]
+            [_file_problem(path, f"the folder must hold */config.json, but none was found{near}")]
         )
-    sources = []
-    for file in files:
-        try:
-            if file.stat().st_size > MAX_BYTES:
-                raise ConfigError([_too_large(str(file), file.stat().st_size)])
-            sources.append((str(file), file.read_bytes()))
-        except OSError as error:
-            raise ConfigError(
-                [_file_problem(file, f"it cannot be read: {error.strerror}", "a readable file")]
-            ) from error
-    return _read(sources)
+    return _read(files)
 
 
 def parse_config(raw: bytes | str, *, file: str) -> ConfigDocument:
@@ -109,7 +112,9 @@ def parse_config(raw: bytes | str, *, file: str) -> ConfigDocument:
     Raises:
         ConfigError: it is wrong; with all problems.
     """
-    return _read([(file, raw.encode("utf-8", "surrogatepass") if isinstance(raw, str) else raw)])
+    reader = _Reader()
+    reader.read(file, raw.encode("utf-8", "surrogatepass") if isinstance(raw, str) else raw)
+    return reader.finish()
 
 
 def parse_json(raw: bytes, *, file: str) -> object:
@@ -118,262 +123,129 @@ def parse_json(raw: bytes, *, file: str) -> object:
     Raises:
         ConfigError: with line and column.
     """
-    source, data = _parse(file, raw)
-    problems = [_place(source, (), finding) for finding in find_bad_text(data, ())]
-    if problems:
-        raise ConfigError(problems)
-    return data
+    return parse_source(file, raw)[1]
 
 
-def _file_problem(path: Path, message: str, allowed: str) -> ConfigProblem:
-    return ConfigProblem(str(path), None, None, "", message, str(path), allowed)
+def _file_problem(path: Path, message: str) -> ConfigProblem:
+    return ConfigProblem(str(path), None, None, "", message, printable(str(path)), "a config.json")
 
 
-def _too_large(file: str, size: int) -> ConfigProblem:
-    message = f"the file has {size:,} bytes; at most {MAX_BYTES:,} are allowed"
-    return ConfigProblem(file, None, None, "", message, str(size), f"{MAX_BYTES} bytes")
+def _read(files: list[Path]) -> ConfigDocument:
+    reader = _Reader()
+    for file in files:
+        try:
+            with file.open("rb") as stream:
+                raw = stream.read(MAX_BYTES + 1)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            reader.problems.append(_file_problem(file, f"the file must be readable, but is not: {reason}"))
+            continue
+        reader.read(str(file), raw)
+    return reader.finish()
 
 
-def _read(sources: list[tuple[str, bytes]]) -> ConfigDocument:
-    document = ConfigDocument()
-    problems: list[ConfigProblem] = []
-    seen: dict[str, str] = {}
-    for file, raw in sources:
-        source, data = _parse(file, raw)
-        for keys, task in _tasks(source, data):
-            problems += _read_task(document, source, keys, task, seen)
-    if len(document._places) > MAX_TASKS:
-        message = f"{len(document._places):,} tasks were found; at most {MAX_TASKS:,} are allowed"
-        problems.append(ConfigProblem(sources[0][0], None, None, "tasks", message, "", str(MAX_TASKS)))
-    if problems:
-        raise ConfigError(problems)
-    return document
+class _Reader:
+    """Gathers the tasks and the problems of one or many files."""
+
+    def __init__(self) -> None:
+        self.problems: list[ConfigProblem] = []
+        self._document = ConfigDocument()
+        self._seen: dict[str, str] = {}
+
+    def read(self, file: str, raw: bytes) -> None:
+        """Take the tasks of one file; its problems do not hide those of the next."""
+        try:
+            source, data = parse_source(file, raw)
+            tasks = _tasks(source, data)
+        except ConfigError as error:
+            self.problems += error.problems
+            return
+        findings = list(islice(self._read_tasks(source, tasks), MAX_PROBLEMS))
+        places = source.locate(finding.path for finding in findings) if findings else {}
+        self.problems += sorted(
+            (source.problem(finding, places) for finding in findings),
+            key=lambda problem: (problem.line or 0, problem.column or 0),
+        )
+        if len(findings) == MAX_PROBLEMS:
+            message = f"reading ended after {MAX_PROBLEMS:,} problems; there may be more"
+            self.problems.append(ConfigProblem(file, None, None, "", message, "", ""))
+
+    def finish(self) -> ConfigDocument:
+        """Return what was read, or raise with all problems."""
+        if len(self._document._origins) > MAX_TASKS:
+            allowed = f"at most {MAX_TASKS:,} tasks"
+            found = f"{len(self._document._origins):,}"
+            message = f"the files must have {allowed} together, but {found} were found"
+            self.problems.append(ConfigProblem("", None, None, "", message, found, allowed))
+        if self.problems:
+            raise ConfigError(self.problems)
+        return self._document
+
+    def _read_tasks(self, source: Source, tasks: list[tuple[Keys, object]]) -> Iterator[Finding]:
+        for keys, given in tasks:
+            task, notes = upgrade_task(given)
+            is_sound = True
+            for finding in (*self._check_id(source, keys, task), *islice(find_in_task(task), MAX_PROBLEMS)):
+                is_sound = False
+                yield finding.below(keys)
+            if is_sound and isinstance(task, dict):
+                upstreams = task.get("task_dependencies", [])
+                self._document._origins.append(_Origin(source, keys, upstreams))
+                self._document.specs.append(normal_task(task))
+                self._document.notes += notes
+
+    def _check_id(self, source: Source, keys: Keys, task: object) -> list[Finding]:
+        task_id = task.get("task_id") if isinstance(task, dict) else None
+        if not isinstance(task_id, str):
+            return []
+        first = self._seen.setdefault(task_id, f"{source.file}: {path_text(keys)}".removesuffix(": "))
+        here = f"{source.file}: {path_text(keys)}".removesuffix(": ")
+        if first == here:
+            return []
+        message = f"task_id must be unique, but {shorten(task_id)} stands in {first} already"
+        return [Finding(("task_id",), message, shorten(task_id), "each id once")]
 
 
-def _read_task(
-    document: ConfigDocument, source: _Source, keys: Keys, task: object, seen: dict[str, str]
-) -> list[ConfigProblem]:
-    task, notes = upgrade_task(task)
-    findings = list(find_in_task(task))
-    task_id = task.get("task_id") if isinstance(task, dict) else None
-    if isinstance(task_id, str):
-        if task_id in seen:
-            findings.append(
-                Finding(
-                    ("task_id",),
-                    f'the task id "{task_id}" stands at {seen[task_id]} already',
-                    task_id,
-                    "each id once",
-                )
-            )
-        seen.setdefault(task_id, path_text(keys) or source.file)
-    document._places.append((source, keys))
-    if findings:
-        return [_place(source, keys, finding) for finding in findings]
-    assert isinstance(task, dict)  # noqa: S101 - the schema said so
-    document.specs.append(normal_task(task))
-    document.notes += notes
+def _tasks(source: Source, data: object) -> list[tuple[Keys, object]]:
+    """Return the tasks with their paths, whatever the layout.
+
+    Raises:
+        ConfigError: it is none of the layouts, of another version, or has too many tasks.
+    """
+    if isinstance(data, list):
+        return _numbered(source, (), data)
+    if isinstance(data, dict) and "tasks" in data:
+        raise_findings(source, _find_in_file(data))
+        return _numbered(source, ("tasks",), data["tasks"])
+    if isinstance(data, dict) and any(name.startswith("task_") for name in data):
+        return [((), data)]
+    raise_findings(source, [_no_layout(data)])
     return []
 
 
-def _place(source: _Source, keys: Keys, finding: Finding) -> ConfigProblem:
-    path = (*keys, *finding.path)
-    line, column = source.position(path, is_key=finding.is_key)
-    return ConfigProblem(
-        source.file, line, column, path_text(path), finding.message, finding.found, finding.allowed
-    )
+def _no_layout(data: object) -> Finding:
+    names = list(islice(data, 20)) if isinstance(data, dict) else []
+    near = next(filter(None, (hint(name, ("tasks",)) for name in names)), "")
+    message = f"the file must be {LAYOUTS}, but {shorten(data)} was found{near}"
+    return Finding((), message, shorten(data), LAYOUTS)
 
 
-def _tasks(source: _Source, data: object) -> list[tuple[Keys, object]]:
-    """Return the tasks with their paths, whatever the layout."""
-    if isinstance(data, list):
-        return [((index,), task) for index, task in enumerate(data)]
-    if isinstance(data, dict) and "tasks" in data:
-        return _tasks_of_file(source, data)
-    if isinstance(data, dict) and ("task_id" in data or "task_exec" in data):
-        return [((), data)]
-    return source.refuse(
-        0, "no tasks were found", type(data).__name__, '{"tasks": [...]}, a list of tasks, or one task'
-    )
+def _numbered(source: Source, path: Keys, tasks: list[Any]) -> list[tuple[Keys, object]]:
+    if len(tasks) > MAX_TASKS:
+        allowed = f"a list of at most {MAX_TASKS:,} tasks"
+        finding = refused(path, tasks, allowed, shown=f"a list of {len(tasks):,} items")
+        raise_findings(source, [finding])
+    return [((*path, index), task) for index, task in enumerate(tasks)]
 
 
-def _tasks_of_file(source: _Source, data: dict[str, Any]) -> list[tuple[Keys, object]]:
-    problems = []
+def _find_in_file(data: dict[str, Any]) -> Iterator[Finding]:
+    known = tuple(fields_of("file"))
     for name in data:
-        if name not in ("$schema", "version", "tasks"):
-            line, column = source.position((name,), is_key=True)
-            message = f'"{name[:80]}" is no known field'
-            problems.append(
-                ConfigProblem(source.file, line, column, name, message, name, "$schema, version, tasks")
-            )
-    if data.get("version", VERSION) is not VERSION and data.get("version") != VERSION:
-        line, column = source.position(("version",))
-        message = f"version {data['version']!r} was found; {VERSION} is allowed"
-        problems.append(
-            ConfigProblem(source.file, line, column, "version", message, str(data["version"]), "1")
-        )
+        if name not in known:
+            yield unknown_field((name,), known)
+    if "version" in data and (type(data["version"]) is not int or data["version"] != 1):
+        yield refused(("version",), data["version"], "1")
+    if not isinstance(data.get("$schema", ""), str):
+        yield refused(("$schema",), data["$schema"], "text")
     if not isinstance(data["tasks"], list):
-        line, column = source.position(("tasks",))
-        problems.append(
-            ConfigProblem(
-                source.file,
-                line,
-                column,
-                "tasks",
-                "a list of tasks is needed",
-                str(data["tasks"])[:80],
-                "a list",
-            )
-        )
-    if problems:
-        raise ConfigError(problems)
-    return [(("tasks", index), task) for index, task in enumerate(data["tasks"])]
-
-
-def _parse(file: str, raw: bytes) -> tuple[_Source, object]:
-    if len(raw) > MAX_BYTES:
-        raise ConfigError([_too_large(file, len(raw))])
-    source = _Source(file, _decode(file, raw))
-    _check_depth(source)
-    try:
-        data = json.loads(
-            source.text,
-            object_pairs_hook=_object,
-            parse_constant=_constant,
-            parse_int=_int,
-            parse_float=_float,
-        )
-    except json.JSONDecodeError as error:
-        source.refuse(
-            error.pos, _syntax_hint(source.text, error), source.text[error.pos : error.pos + 20], "JSON"
-        )
-    except _DuplicateError as error:
-        positions: dict[Keys, tuple[int, int]] = {}
-        _scan(source.text, _skip(source.text, 0), (), positions)
-        source.refuse(
-            positions[DUPLICATE][0],
-            f'the key "{error}" stands twice in one object',
-            str(error),
-            "each key once",
-        )
-    except _BadNumberError as error:
-        at = max(source.text.find(str(error)), 0)
-        shown = str(error)[:40]
-        source.refuse(at, f"the number {shown} is not allowed", shown, "a finite number of at most 15 digits")
-    return source, data
-
-
-def _decode(file: str, raw: bytes) -> str:
-    if raw[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in raw[:4]:
-        raise ConfigError(
-            [ConfigProblem(file, 1, 1, "", "the file is UTF-16 or UTF-32; save it as UTF-8", "", "UTF-8")]
-        )
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        column = error.start - raw.rfind(b"\n", 0, error.start)
-        message = f"the byte 0x{raw[error.start]:02x} at offset {error.start} is no UTF-8"
-        raise ConfigError([ConfigProblem(file, line, column, "", message, "", "UTF-8")]) from error
-
-
-def _check_depth(source: _Source) -> None:
-    depth = 0
-    for match in TOKEN.finditer(source.text):
-        if match[0] in "[{":
-            depth += 1
-            if depth > MAX_DEPTH:
-                source.refuse(
-                    match.start(), f"it is nested deeper than {MAX_DEPTH} levels", "", f"{MAX_DEPTH} levels"
-                )
-        elif match[0] in "]}":
-            depth -= 1
-
-
-class _DuplicateError(ValueError):
-    """A key that stands twice."""
-
-
-class _BadNumberError(ValueError):
-    """A number that is not finite or too long."""
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        seen: set[str] = set()
-        for key, _value in pairs:
-            if key in seen:
-                raise _DuplicateError(key)
-            seen.add(key)
-    return result
-
-
-def _constant(text: str) -> NoReturn:
-    raise _BadNumberError(text)
-
-
-def _int(text: str) -> int:
-    if len(text) > 16:
-        raise _BadNumberError(text)
-    return int(text)
-
-
-def _float(text: str) -> float:
-    value = float(text) if len(text) <= 40 else float("inf")
-    if value in (float("inf"), float("-inf")):
-        raise _BadNumberError(text)
-    return value
-
-
-def _syntax_hint(text: str, error: json.JSONDecodeError) -> str:
-    """Return a sentence on the usual mistakes, or what the parser says."""
-    before, at = text[: error.pos].rstrip(), text[error.pos : error.pos + 2].strip()
-    if not text.strip():
-        return "the file is empty"
-    if at[:1] == "'":
-        return "text stands in double quotes in JSON, not in single ones"
-    if at in ("//", "/*") or at[:1] == "#":
-        return "JSON has no comments"
-    if before.endswith(",") and at[:1] in ("]", "}"):
-        return "there is a comma before the closing bracket"
-    return f"this is no JSON: {error.msg}"
-
-
-def _scan(text: str, at: int, keys: Keys, positions: dict[Keys, tuple[int, int]]) -> int:
-    """Note where keys and values of sound JSON begin, and the first key that stands twice.
-
-    Returns where the value at `at` ends.
-    """
-    positions.setdefault(keys, (at, at))
-    if text[at] == '"':
-        return int(scanstring(text, at + 1)[1])
-    if text[at] not in "[{":
-        return _end(SCALAR, text, at)
-    is_object = text[at] == "{"
-    at = _skip(text, at + 1)
-    index, seen = 0, set()
-    while text[at] not in "]}":
-        key: str | int = index
-        key_at = at
-        if is_object:
-            key, at = scanstring(text, at + 1)
-            if key in seen:
-                positions.setdefault(DUPLICATE, (key_at, key_at))
-            seen.add(key)
-            at = _skip(text, _skip(text, at) + 1)
-        positions.setdefault((*keys, key), (key_at, at))
-        at = _skip(text, _scan(text, at, (*keys, key), positions))
-        if text[at] == ",":
-            at = _skip(text, at + 1)
-        index += 1
-    return at + 1
-
-
-def _skip(text: str, at: int) -> int:
-    return _end(SPACE, text, at)
-
-
-def _end(pattern: re.Pattern[str], text: str, at: int) -> int:
-    match = pattern.match(text, at)
-    return at if match is None else match.end()
+        yield refused(("tasks",), data["tasks"], "a list of tasks")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypedDict, cast
 
-from scheduler.config_file.schema import fields_of, load_schema
+from scheduler.config_file.schema import fields_of
 
 
 class TaskSpec(TypedDict):
@@ -50,32 +49,48 @@ class FieldChange:
 
 
 def normal_task(data: Mapping[str, Any]) -> TaskSpec:
-    """Return a valid task with its defaults filled in, numbers plain and rules complete."""
-    spec = _normal(data, "task")
-    spec["task_dependencies"] = sorted(spec["task_dependencies"])
-    spec["task_notify"] = [_normal_rule(rule) for rule in spec["task_notify"]]
+    """Return a valid task with its defaults filled in, numbers plain, rules complete, sets and names in order."""
+    defaults = {name: field["default"] for name, field in fields_of("task").items() if "default" in field}
+    return given_fields({**defaults, **data})
+
+
+def given_fields(data: Mapping[str, Any]) -> TaskSpec:
+    """Return the fields of a valid task that are given, in normal form and in the order of the schema."""
+    spec = {name: _normal_value(name, data[name]) for name in fields_of("task") if name in data}
     return cast(TaskSpec, spec)
 
 
+def _normal_value(name: str, value: Any) -> Any:
+    if name == "task_dependencies":
+        return sorted(value)
+    if name == "task_notify":
+        return [_normal_rule(rule) for rule in value]
+    return _plain(value)
+
+
 def _normal_rule(rule: Mapping[str, Any]) -> dict[str, Any]:
-    normal = _normal(rule, "rule")
-    normal["channels"] = [_normal(channel, channel["type"]) for channel in normal["channels"]]
+    normal = _with_defaults(rule, "rule")
+    normal["channels"] = [_with_defaults(channel, channel["type"]) for channel in rule["channels"]]
     return normal
 
 
-def _normal(data: Mapping[str, Any], definition: str) -> dict[str, Any]:
-    """Return `data` in the order of the schema, with defaults."""
-    normal = {}
-    for name, field in fields_of(definition).items():
-        if name in data:
-            normal[name] = _plain(data[name])
-        elif "default" in field:
-            normal[name] = copy.deepcopy(field["default"])
-    return normal
+def _with_defaults(data: Mapping[str, Any], definition: str) -> dict[str, Any]:
+    return {
+        name: _plain(data.get(name, field.get("default")))
+        for name, field in fields_of(definition).items()
+        if name in data or "default" in field
+    }
 
 
 def _plain(value: Any) -> Any:
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+    """Return a copy with whole floats as integers and names in order; a database may shuffle them."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, dict):
+        return {name: _plain(value[name]) for name in sorted(value)}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return value
 
 
 def diff_spec(old: TaskSpec, new: TaskSpec) -> list[FieldChange]:
@@ -90,15 +105,15 @@ def diff_spec(old: TaskSpec, new: TaskSpec) -> list[FieldChange]:
 
 def dump_config(specs: Iterable[TaskSpec]) -> str:
     """Return the text of a config.json: tasks by id, fields in the order of the schema, defaults left out."""
-    tasks = [_short(cast(dict[str, Any], spec)) for spec in sorted(specs, key=lambda spec: spec["task_id"])]
+    tasks = [_without_defaults(spec) for spec in sorted(specs, key=lambda spec: spec["task_id"])]
     document = {"$schema": "/api/scheduler/config/schema", "version": 1, "tasks": tasks}
     return json.dumps(document, ensure_ascii=False, indent=2) + "\n"
 
 
-def _short(spec: Mapping[str, Any]) -> dict[str, Any]:
-    required = load_schema()["$defs"]["task"]["required"]
+def _without_defaults(given: TaskSpec) -> dict[str, Any]:
+    spec = cast(dict[str, Any], normal_task(cast(dict[str, Any], given)))
     return {
-        name: _plain(spec[name])
+        name: spec[name]
         for name, field in fields_of("task").items()
-        if name in required or spec[name] != field["default"]
+        if "default" not in field or spec[name] != field["default"]
     }
