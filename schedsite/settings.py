@@ -7,6 +7,7 @@ from typing import Any
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
+from django.templatetags.static import static
 from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
 
@@ -222,12 +223,69 @@ SPECTACULAR_SETTINGS = {
     "REDOC_DIST": "SIDECAR",
 }
 
+
+def _link(title: Any, icon: str, name: str, permission: str = "") -> dict[str, Any]:
+    """Return an entry of the sidebar, shown to those who have the permission."""
+    return {
+        "title": title,
+        "icon": icon,
+        "link": reverse_lazy(name),
+        "permission": lambda request: not permission or request.user.has_perm(permission),
+    }
+
+
 UNFOLD: dict[str, Any] = {
     "SITE_TITLE": "Schedsite",
     "SITE_HEADER": "Schedsite",
     "SITE_SYMBOL": "schedule",
     "SHOW_LANGUAGES": True,
     "DASHBOARD_CALLBACK": "scheduler.views.overview",
+    "STYLES": [lambda _request: static("scheduler/site.css")],
+    "SCRIPTS": [lambda _request: static("scheduler/times.js")],
+    "SIDEBAR": {
+        "show_search": True,
+        "navigation": [
+            {
+                "items": [
+                    _link(_("Overview"), "dashboard", "admin:index"),
+                    _link(_("Tasks"), "schedule", "admin:scheduler_task_changelist", "scheduler.view_task"),
+                    _link(
+                        _("Executions"),
+                        "history",
+                        "admin:scheduler_execution_changelist",
+                        "scheduler.view_execution",
+                    ),
+                ]
+            },
+            {
+                "title": _("Installation"),
+                "separator": True,
+                "items": [
+                    _link(
+                        _("Processes"),
+                        "memory",
+                        "admin:scheduler_process_changelist",
+                        "scheduler.view_process",
+                    ),
+                    _link(_("API"), "api", "docs"),
+                ],
+            },
+            {
+                "title": _("Access"),
+                "separator": True,
+                "items": [
+                    _link(_("Users"), "person", "admin:auth_user_changelist", "auth.view_user"),
+                    _link(_("Groups"), "group", "admin:auth_group_changelist", "auth.view_group"),
+                    _link(
+                        _("API tokens"),
+                        "key",
+                        "admin:scheduler_apitoken_changelist",
+                        "scheduler.view_apitoken",
+                    ),
+                ],
+            },
+        ],
+    },
 }
 
 LOG_LEVEL = env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))

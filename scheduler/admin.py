@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin, messages
@@ -11,42 +12,35 @@ from django.contrib.auth.admin import UserAdmin as StockUserAdmin
 from django.contrib.auth.models import Group, User
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
-from django.db.models import OuterRef, QuerySet, Subquery
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, render
 from django.urls import path, reverse
-from django.utils import formats, timezone, translation
+from django.utils import timezone
 from django.utils.functional import cached_property
-from django.utils.html import format_html_join
+from django.utils.html import format_html, format_html_join
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 from django_q import models as queue_models
 from unfold.admin import ModelAdmin
+from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+from unfold.views import ChangeList
 
-from scheduler import selectors
-from scheduler.choices import ACTIVE, Status, Trigger
+from scheduler import selectors, views
+from scheduler.choices import ACTIVE, RAN, Status, Trigger
 from scheduler.config_file import dump_config
-from scheduler.descriptions import describe_schedule
 from scheduler.exceptions import ConflictError
 from scheduler.forms import TaskForm
 from scheduler.models import ApiToken, Execution, Process, Task
 from scheduler.services import runs, tasks
 from scheduler.services.configuration import export_specs
+from scheduler.templatetags.scheduler_site import duration, in_words, instant, pill, relative, strip, ticking
 
-STATUS_COLOURS = {
-    Status.QUEUED: "info",
-    Status.RUNNING: "info",
-    Status.SUCCESS: "success",
-    Status.BUSINESS_FAILURE: "warning",
-    Status.TECHNICAL_FAILURE: "danger",
-    Status.TIMEOUT: "danger",
-    Status.CANCELLED: "default",
-    Status.SKIPPED: "default",
-    Status.MISSED: "warning",
-}
 HISTORY_PAGE = 20
 
 for model in (queue_models.Schedule, queue_models.Success, queue_models.Failure, queue_models.OrmQ):
@@ -62,6 +56,14 @@ def now() -> datetime:
 def _user(request: HttpRequest) -> Any:
     """Return who is logged in; the admin site lets nobody else in."""
     return request.user
+
+
+def _back(request: HttpRequest) -> HttpResponseRedirect:
+    """Return to the page of this site that a button stood on, or to the list of tasks."""
+    before = request.headers.get("Referer", "")
+    if url_has_allowed_host_and_scheme(before, {request.get_host()}, require_https=request.is_secure()):
+        return HttpResponseRedirect(before)
+    return HttpResponseRedirect(reverse("admin:scheduler_task_changelist"))
 
 
 class TagFilter(admin.SimpleListFilter):
@@ -80,19 +82,34 @@ class TagFilter(admin.SimpleListFilter):
         return queryset.tagged(self.value()) if self.value() else queryset
 
 
-class LatestStatusFilter(admin.SimpleListFilter):
-    """Tasks whose latest execution has a status."""
+class LastStatusFilter(admin.SimpleListFilter):
+    """Tasks whose latest outcome has a status."""
 
-    title = _("latest status")
-    parameter_name = "latest"
+    title = _("last outcome")
+    parameter_name = "last"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        """Return all statuses."""
-        return list(Status.choices)
+        """Return the statuses that an outcome can have."""
+        return [(status.value, status.label) for status in Status if status in RAN]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         """Keep those with the status; the list annotates it."""
-        return queryset.filter(latest_status=self.value()) if self.value() else queryset
+        return queryset.filter(last_status=self.value()) if self.value() else queryset
+
+
+class TaskList(ChangeList):
+    """The list with what each row shows of the history, read for the whole page at once."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        """Read the page, then the latest executions of its tasks in two queries."""
+        super().get_results(request)
+        rows: list[Any] = list(self.result_list)  # type: ignore[has-type]
+        self.result_list = rows
+        recent = selectors.recent_executions([task.pk for task in rows])
+        may_run = request.user.has_perm("scheduler.run_task")
+        for task in rows:
+            task.recent = recent[task.pk]
+            task.may_run = may_run
 
 
 @admin.register(Task)
@@ -100,77 +117,124 @@ class TaskAdmin(ModelAdmin):
     """Tasks."""
 
     form = TaskForm
-    list_display = ["title", "latest", "schedule_words", "next_run", "enabled", "buttons"]
-    list_filter = ["enabled", LatestStatusFilter, TagFilter, "queue"]
+    list_display = ["title", "last_outcome", "history_strip", "schedule_words", "next_run", "buttons"]
+    list_filter = ["enabled", LastStatusFilter, TagFilter, ("queue", admin.AllValuesFieldListFilter)]
+    list_fullwidth = True
     search_fields = ["task_id", "name", "description", "command"]
     list_per_page = 50
     actions = ["run_now", "enable", "disable", "export"]
     change_list_template = "admin/scheduler/task/change_list.html"
     fieldsets = [
-        (None, {"fields": ["task_id", "name", "description", "command", "enabled", "tags"]}),
-        (_("Schedule"), {"fields": ["schedule", "timezone", "misfire_policy", "misfire_grace", "deadline"]}),
+        (_("Task"), {"fields": [("task_id", "name"), "command", "description", ("tags", "enabled")]}),
+        (_("Schedule"), {"fields": [("schedule", "timezone"), "deadline"]}),
         (_("Dependencies"), {"fields": ["depends_on", "trigger_rule"]}),
-        (_("Retries and timeout"), {"fields": ["timeout", "retry", "retry_interval", "retry_backoff"]}),
-        (_("Overlap and queue"), {"fields": ["concurrency", "max_parallel", "queue", "priority"]}),
+        (
+            _("Retries and time limits"),
+            {"fields": [("timeout", "retry"), ("retry_interval", "retry_backoff")]},
+        ),
+        (
+            _("Overlap and missed slots"),
+            {"fields": [("concurrency", "max_parallel"), ("misfire_policy", "misfire_grace")]},
+        ),
         (_("Environment"), {"fields": ["env"]}),
         (_("Notification rules"), {"fields": ["notify"]}),
-        (_("History"), {"fields": ["history_days"]}),
+        (_("Advanced"), {"fields": [("queue", "priority"), "history_days"]}),
     ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """Add the latest execution, so that the list needs no query a row."""
-        latest = Execution.objects.filter(task=OuterRef("pk")).newest_first()
-        return (
-            super()
-            .get_queryset(request)
-            .annotate(
-                latest_status=Subquery(latest.values("status")[:1]),
-                latest_pk=Subquery(latest.values("pk")[:1]),
-            )
+        """Add the last outcome."""
+        return selectors.with_last_status(super().get_queryset(request))
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[TaskList]:
+        """Return the list that reads the history of its rows."""
+        return TaskList
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Leave out the task that searches for its upstreams."""
+        excluded = request.GET.get("exclude", "")
+        if request.path.endswith("/autocomplete/") and excluded.isascii() and excluded.isdigit():
+            queryset = queryset.exclude(pk=int(excluded[:18]))
+        return super().get_search_results(request, queryset, search_term)
+
+    @display(description=_("Task"), ordering="task_id")
+    def title(self, task: Task) -> SafeString:
+        """Return name, id and tags."""
+        tags = format_html_join("", '<span class="s-tag">{}</span>', ((tag,) for tag in task.tags))
+        return format_html(
+            '<span class="s-stack"><strong>{}</strong><span class="s-quiet">{} {}</span></span>',
+            task.name,
+            task.task_id,
+            tags,
         )
 
-    @display(description=_("Task"), header=True, ordering="task_id")
-    def title(self, task: Task) -> list[str]:
-        """Return name and id."""
-        return [task.name, task.task_id]
+    @display(description=_("Last outcome"), ordering="last_status")
+    def last_outcome(self, task: Any) -> SafeString:
+        """Return the last outcome, and what goes on now."""
+        active = next((row.status for row in reversed(task.recent) if row.status in ACTIVE), None)
+        paused = "" if task.enabled else format_html('<span class="s-pill s-none">{}</span>', _("Paused"))
+        return format_html(
+            '<span class="s-row">{}{}{}</span>',
+            pill(task.last_status),
+            pill(active) if active else "",
+            paused,
+        )
 
-    @display(description=_("Latest"), label=STATUS_COLOURS, ordering="latest_status")
-    def latest(self, task: Any) -> tuple[str, Any] | str:
-        """Return the status of the latest execution."""
-        return (task.latest_status, Status(task.latest_status).label) if task.latest_status else "-"
+    @display(description=_("History"))
+    def history_strip(self, task: Any) -> SafeString:
+        """Return the latest executions as bars, each a link."""
+        return strip(task.recent)
 
     @display(description=_("Schedule"), ordering="schedule")
-    def schedule_words(self, task: Task) -> str:
+    def schedule_words(self, task: Task) -> SafeString:
         """Return the schedule in words, or what is wrong with it."""
-        return (
-            task.schedule_error or describe_schedule(task.schedule, translation.get_language() or "en") or "-"
-        )
+        if task.schedule_error:
+            return format_html('<span class="s-error">{}</span>', task.schedule_error)
+        if not task.schedule:
+            return format_html('<span class="s-quiet">{}</span>', _("By dependency or by hand"))
+        return format_html('<span title="{}">{}</span>', task.schedule, in_words(task))
 
     @display(description=_("Next run"), ordering="next_run_at")
-    def next_run(self, task: Task) -> str:
-        """Return the next slot."""
-        return "-" if task.next_run_at is None else formats.localize(timezone.localtime(task.next_run_at))
-
-    @display(description="")
-    def buttons(self, task: Task) -> SafeString:
-        """Return the links of a row; what changes something asks first, by its own form."""
-        links = [
-            (reverse("admin:scheduler_task_history_list", args=[task.pk]), _("History"), "schedsite-dialog"),
-            (reverse("admin:scheduler_task_confirm", args=[task.pk, "run"]), _("Run"), "schedsite-dialog"),
-        ]
-        return format_html_join(
-            " ",
-            '<a href="{}" class="{} font-medium text-primary-600 dark:text-primary-500">{}</a>',
-            ((url, css, label) for url, label, css in links),
+    def next_run(self, task: Task) -> SafeString:
+        """Return the next slot in the zone of the task, and how far away it is."""
+        return format_html(
+            '<span class="s-stack">{} {}</span>',
+            instant(task.next_run_at, task.zone),
+            relative(task.next_run_at),
         )
+
+    @display(description=_("Actions"))
+    def buttons(self, task: Any) -> SafeString:
+        """Return the buttons of a row; those that change something post the form of the list, with its token."""
+        history = format_html(
+            '<a href="{}" class="schedsite-dialog s-button">{}</a>',
+            reverse("admin:scheduler_task_history_list", args=[task.pk]),
+            _("History"),
+        )
+        if not task.may_run:
+            return history
+        verb = ("pause", _("Pause")) if task.enabled else ("resume", _("Resume"))
+        posts = [("run", _("Run now")), verb]
+        buttons = format_html_join(
+            "",
+            '<button type="submit" formmethod="post" formaction="{}" class="s-button" aria-label="{}">{}</button>',
+            (
+                (reverse(f"admin:scheduler_task_{name}", args=[task.pk]), f"{label}: {task.task_id}", label)
+                for name, label in posts
+            ),
+        )
+        return format_html('<span class="s-row s-buttons">{}{}</span>', history, buttons)
 
     def get_urls(self) -> list[Any]:
         """Add history and running."""
         site = self.admin_site.admin_view
         own = [
+            path("overview/", site(views.overview_part), name="scheduler_overview"),
             path("<int:pk>/executions/", site(self.history_list), name="scheduler_task_history_list"),
-            path("<int:pk>/confirm/<slug:what>/", site(self.confirm), name="scheduler_task_confirm"),
             path("<int:pk>/run/", site(require_POST(self.run_one)), name="scheduler_task_run"),
+            path("<int:pk>/pause/", site(require_POST(self.pause)), name="scheduler_task_pause"),
+            path("<int:pk>/resume/", site(require_POST(self.resume)), name="scheduler_task_resume"),
         ]
         return own + super().get_urls()
 
@@ -201,24 +265,34 @@ class TaskAdmin(ModelAdmin):
         template = "scheduler/_history.html" if is_part else "scheduler/history.html"
         return render(request, template, context)
 
-    def confirm(self, request: HttpRequest, pk: int, what: str) -> HttpResponse:
-        """Ask before a task is run."""
-        task = get_object_or_404(Task, pk=pk)
-        context = {**self.admin_site.each_context(request), "task": task, "title": task.name}
-        is_part = request.headers.get("X-Requested-With") == "dialog"
-        return render(request, "scheduler/_run.html" if is_part else "scheduler/run.html", context)
-
     def run_one(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Run one task and go to its execution."""
-        if not request.user.has_perm("scheduler.run_task"):
+        if not self.has_run_permission(request):
             raise PermissionDenied
         task = get_object_or_404(Task, pk=pk)
         try:
             execution = runs.request_run(task, trigger=Trigger.MANUAL, user=_user(request), now=now())
         except ConflictError as error:
-            messages.warning(request, str(error))
-            return HttpResponseRedirect(reverse("admin:scheduler_task_changelist"))
+            messages.warning(request, f"{task.task_id}: {error}")
+            return _back(request)
         return HttpResponseRedirect(reverse("admin:scheduler_execution_change", args=[execution.pk]))
+
+    def pause(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Switch the schedule of one task off."""
+        return self._switch(request, pk, enabled=False)
+
+    def resume(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Switch the schedule of one task on."""
+        return self._switch(request, pk, enabled=True)
+
+    def _switch(self, request: HttpRequest, pk: int, *, enabled: bool) -> HttpResponse:
+        if not self.has_run_permission(request):
+            raise PermissionDenied
+        task = get_object_or_404(Task, pk=pk)
+        tasks.set_enabled(task, enabled, user=_user(request), now=now())
+        text = _("%(task)s is scheduled again.") if enabled else _("%(task)s is paused.")
+        messages.success(request, text % {"task": task.name})
+        return _back(request)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """Write by the service."""
@@ -291,16 +365,46 @@ else:
     AnyPaginator = Paginator
 
 
-class UncountedPaginator(AnyPaginator):
-    """Counts no further than needed: a count over millions of rows costs more than the page."""
+class InfinitePaginator(AnyPaginator):
+    """Never counts: over millions of rows that costs far more than the page."""
 
-    LIMIT = 10_000
+    template_name = "unfold/helpers/pagination_infinite.html"
+    LAST_PAGE = 2000
 
     @cached_property
     def count(self) -> int:
-        """Return the count, at most LIMIT."""
-        rows: Any = self.object_list
-        return int(rows.order_by()[: self.LIMIT].count())
+        """Return more than any page reaches."""
+        return self.LAST_PAGE * self.per_page
+
+
+class AgeFilter(admin.SimpleListFilter):
+    """Executions by the time they were queued."""
+
+    title = _("queued")
+    parameter_name = "age"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        """Return spans of time."""
+        return [
+            ("hour", _("Past hour")),
+            ("today", _("Today")),
+            ("day", _("Past 24 hours")),
+            ("week", _("Past 7 days")),
+            ("month", _("Past 30 days")),
+        ]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        """Keep what was queued within the span."""
+        present = now()
+        begins = {
+            "hour": present - timedelta(hours=1),
+            "today": timezone.localtime(present).replace(hour=0, minute=0, second=0, microsecond=0),
+            "day": present - timedelta(days=1),
+            "week": present - timedelta(days=7),
+            "month": present - timedelta(days=30),
+        }
+        begin = begins.get(self.value() or "")
+        return queryset if begin is None else queryset.filter(queued_at__gte=begin)
 
 
 @admin.register(Execution)
@@ -309,28 +413,35 @@ class ExecutionAdmin(ModelAdmin):
 
     list_display = [
         "number",
-        "task",
         "state",
+        "task",
         "trigger",
-        "scheduled_for",
-        "started_at",
+        "slot",
+        "started",
         "seconds",
         "attempt",
+        "exit_code",
         "why",
     ]
-    list_filter = ["status", "trigger"]
+    list_filter = ["status", "trigger", AgeFilter, ("task", AutocompleteSelectFilter)]
+    list_filter_submit = True
+    list_fullwidth = True
+    sortable_by = ()  # only the order of the history has an index
     list_select_related = ["task"]
-    search_fields = ["=id", "task__task_id"]
+    search_fields = ["task__task_id"]
+    search_help_text = _("Number of an execution, or part of a task id")
     list_per_page = 50
+    list_max_show_all = 0
     show_full_result_count = False
-    paginator = UncountedPaginator
+    paginator = InfinitePaginator
     ordering = ["-queued_at", "-id"]
     change_form_template = "admin/scheduler/execution/change_form.html"
+    readonly_fields = ["state", "slot", "queued", "started", "finished", "seconds"]
     fields = [
         ("task", "state"),
         ("trigger", "attempt"),
-        ("scheduled_for", "queued_at"),
-        ("started_at", "finished_at"),
+        ("slot", "queued"),
+        ("started", "finished"),
         ("exit_code", "seconds"),
         ("worker", "run"),
         "reason",
@@ -348,21 +459,53 @@ class ExecutionAdmin(ModelAdmin):
         """Retention deletes."""
         return False
 
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Find a number among executions, and other words among task ids only: both have an index."""
+        word = search_term.strip()
+        if not word:
+            return queryset, False
+        if word.isascii() and word.isdigit() and len(word) < 19:
+            return queryset.filter(pk=int(word)), False
+        matching = Task.all_objects.filter(task_id__icontains=word).values("pk")
+        return queryset.filter(task__in=matching), False
+
+    @display(description=_("Scheduled for"))
+    def slot(self, execution: Execution) -> SafeString:
+        """Return the slot in the zone of the task."""
+        return instant(execution.scheduled_for, execution.task.zone)
+
+    @display(description=_("Started"))
+    def started(self, execution: Execution) -> SafeString:
+        """Return the start in the zone of the task."""
+        return instant(execution.started_at, execution.task.zone)
+
+    @display(description=_("Queued"))
+    def queued(self, execution: Execution) -> SafeString:
+        """Return when it was queued, in the zone of the task."""
+        return instant(execution.queued_at, execution.task.zone)
+
+    @display(description=_("Finished"))
+    def finished(self, execution: Execution) -> SafeString:
+        """Return the end in the zone of the task."""
+        return instant(execution.finished_at, execution.task.zone)
+
     @display(description=_("Execution"), ordering="id")
     def number(self, execution: Execution) -> str:
         """Return the id."""
         return str(execution.pk)
 
-    @display(description=_("Status"), label=STATUS_COLOURS, ordering="status")
-    def state(self, execution: Execution) -> tuple[str, Any]:
+    @display(description=_("Status"), ordering="status")
+    def state(self, execution: Execution) -> SafeString:
         """Return the status as a coloured label."""
-        return execution.status, Status(execution.status).label
+        return pill(execution.status)
 
     @display(description=_("Duration"))
     def seconds(self, execution: Execution) -> str:
-        """Return the duration in seconds."""
-        elapsed = execution.elapsed(now())
-        return "-" if elapsed is None else f"{elapsed:.1f} s"
+        """Return the duration; the browser counts on while it runs."""
+        is_running = execution.status == Status.RUNNING
+        return ticking(execution.started_at) if is_running else duration(execution.duration)
 
     @display(description=_("Reason"))
     def why(self, execution: Execution) -> str:
@@ -394,20 +537,23 @@ class ExecutionAdmin(ModelAdmin):
             context["may_cancel"] = execution.status in ACTIVE and self._may_cancel(request)
         return super().change_view(request, object_id, form_url, context)
 
-    def log(self, request: HttpRequest, pk: int) -> HttpResponse:
+    def log(self, request: HttpRequest, pk: int) -> HttpResponseBase:
         """Return the log as text: all of it as a download, or what is new from an offset."""
         if not request.user.has_perm("scheduler.view_execution"):
             raise PermissionDenied
         execution = get_object_or_404(Execution, pk=pk)
         text = request.GET.get("offset", "0")
         offset = int(text) if text.isascii() and text.isdigit() and len(text) < 16 else 0
+        if "offset" not in request.GET:
+            whole = StreamingHttpResponse(_whole_log(execution), content_type="text/plain; charset=utf-8")
+            whole["Content-Disposition"] = f'attachment; filename="execution-{execution.pk}.log"'
+            whole["X-Content-Type-Options"] = "nosniff"
+            return whole
         part = selectors.read_log(execution, offset=offset)
         response = HttpResponse(part.text, content_type="text/plain; charset=utf-8")
         response["X-Content-Type-Options"] = "nosniff"
         response["X-Next-Offset"] = str(part.next_offset)
         response["X-Is-Active"] = "1" if execution.status in ACTIVE else "0"
-        if "offset" not in request.GET:
-            response["Content-Disposition"] = f'attachment; filename="execution-{execution.pk}.log"'
         return response
 
     def cancel(self, request: HttpRequest, pk: int) -> HttpResponse:
@@ -422,7 +568,18 @@ class ExecutionAdmin(ModelAdmin):
         return HttpResponseRedirect(reverse("admin:scheduler_execution_change", args=[pk]))
 
     def _may_cancel(self, request: HttpRequest) -> bool:
-        return bool(request.user.has_perm("scheduler.cancel_execution"))
+        return any(request.user.has_perm(f"scheduler.{name}") for name in ("cancel_execution", "run_task"))
+
+
+def _whole_log(execution: Execution) -> Iterator[str]:
+    """Yield a log part by part, so that a large one needs little memory."""
+    offset = 0
+    while True:
+        part = selectors.read_log(execution, offset=offset)
+        if not part.text:
+            return
+        yield part.text
+        offset = part.next_offset
 
 
 class ReadOnlyAdmin(ModelAdmin):

@@ -12,6 +12,7 @@ from django.conf import settings
 from django.contrib import admin
 from django.contrib.admin.widgets import AutocompleteSelectMultiple
 from django.core.exceptions import ValidationError
+from django.utils.html import escape
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import (
     UnfoldAdminSelect2Widget,
@@ -103,12 +104,14 @@ class TaskForm(TaskModelForm):
     )
     env = PrettyJSONField(
         required=False,
+        initial=dict,
         label=_("Variables"),
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 5, "class": "s-mono", "spellcheck": "false"}),
         help_text=_("A JSON object of text to text. _ENV_FILE names a dotenv file."),
     )
     notify = PrettyJSONField(
         required=False,
+        initial=list,
         label=_("Rules"),
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 8, "class": "s-mono", "spellcheck": "false"}),
         help_text=_("A JSON list of rules with triggers, threshold and channels."),
@@ -149,6 +152,7 @@ class TaskForm(TaskModelForm):
             widget = self.fields[name].widget
             widget.attrs["class"] = f"{widget.attrs.get('class', '')} s-mono"
             widget.attrs["spellcheck"] = "false"
+        self.fields["command"].help_text = escape(self.fields["command"].help_text)
         self.fields["command"].widget.attrs["rows"] = 3
         self.fields["description"].widget.attrs["rows"] = 3
 

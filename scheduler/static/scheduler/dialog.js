@@ -14,6 +14,7 @@
     if (!answer.ok) { window.location = url; return; }
     // The server escapes every stored string; the answer is our own template.
     dialog.replaceChildren(...new DOMParser().parseFromString(await answer.text(), "text/html").body.childNodes);
+    document.dispatchEvent(new Event("schedsite:filled"));
     if (!dialog.open) dialog.showModal();
   });
 })();

@@ -1,0 +1,35 @@
+// Keeps “in 5 minutes” and the time something has been running true, in the language of the page.
+"use strict";
+(() => {
+  const language = document.documentElement.lang || "en";
+  const words = new Intl.RelativeTimeFormat(language, { numeric: "always", style: "short" });
+  const units = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
+  const two = (number) => String(number).padStart(2, "0");
+
+  function relative(seconds) {
+    const [unit, size] = units.find(([, length]) => Math.abs(seconds) >= length) || units[3];
+    return words.format(Math.trunc(seconds / size), unit);
+  }
+
+  function elapsed(seconds) {
+    const whole = Math.max(Math.floor(seconds), 0);
+    if (whole < 60) return `${whole} s`;
+    if (whole < 3600) return `${Math.floor(whole / 60)} m ${two(whole % 60)} s`;
+    if (whole < 86400) return `${Math.floor(whole / 3600)} h ${two(Math.floor(whole % 3600 / 60))} m`;
+    return `${Math.floor(whole / 86400)} d ${two(Math.floor(whole % 86400 / 3600))} h`;
+  }
+
+  function fill() {
+    const now = Date.now();
+    for (const element of document.querySelectorAll("time[data-relative], time[data-elapsed]")) {
+      const seconds = (Date.parse(element.dateTime) - now) / 1000;
+      const text = "relative" in element.dataset ? relative(seconds) : elapsed(-seconds);
+      if (element.textContent !== text) element.textContent = text;
+    }
+  }
+
+  window.setInterval(fill, 1000);
+  document.addEventListener("DOMContentLoaded", fill);
+  document.addEventListener("htmx:afterSwap", fill);
+  document.addEventListener("schedsite:filled", fill);
+})();
