@@ -1,28 +1,47 @@
-# make run: set up and start everything.  make test: set up and run the tests.
+# make run: set up and start everything.  make test: set up and run the tests.  make help: the rest.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+BENCHMARKS := $(wildcard benchmarks/burst.py benchmarks/same_second.py benchmarks/latency.py benchmarks/history.py)
 
 export PORT ?= 8000
+# honcho gives each kind of process a port of its own; links must name that of the site in all of them.
+export SITE_URL ?= http://localhost:$(PORT)
 
-.PHONY: run test lint format bench
+.PHONY: help run test lint format bench campaign
 
+help:
+	@echo "make run       install, set up and start the site on port $(PORT); Ctrl-C ends it"
+	@echo "make test      install and run the tests"
+	@echo "make lint      ruff, mypy, missing migrations"
+	@echo "make format    put the code in the one format"
+	@echo "make bench     measure"
+	@echo "make campaign  the long tests, which make test leaves out"
+
+# A stamp is newer than the requirements only when all of them are installed.
 $(VENV)/runtime: requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or later is needed")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
-	touch $@
+	$(PIP) -r requirements.txt
+	@touch $@
 
 $(VENV)/development: requirements.txt requirements-dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or later is needed")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
-	touch $@ $(VENV)/runtime
+	$(PIP) -r requirements-dev.txt
+	@touch $@ $(VENV)/runtime
 
+# The shell outlives Ctrl-C, so that make waits until honcho has ended everything, and reports no error.
 run: $(VENV)/runtime
-	$(BIN)/python manage.py setup
-	PATH="$(CURDIR)/$(BIN):$$PATH" exec $(BIN)/honcho start
+	@$(BIN)/python manage.py setup
+	@trap : INT TERM; PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/honcho start || test $$? -eq 130
 
 test: $(VENV)/development
 	$(BIN)/python -m pytest -m "not campaign" $(PYTEST_ARGS)
+
+campaign: $(VENV)/development
+	$(BIN)/python -m pytest -m campaign $(PYTEST_ARGS)
 
 lint: $(VENV)/development
 	$(BIN)/ruff check .
@@ -35,4 +54,4 @@ format: $(VENV)/development
 	$(BIN)/ruff format .
 
 bench: $(VENV)/development
-	$(BIN)/python benchmarks/burst.py
+	for script in $(BENCHMARKS); do $(BIN)/python $$script || exit 1; done

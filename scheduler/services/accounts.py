@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import secrets
+from dataclasses import dataclass
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group, Permission
 from django.db import transaction
 
-MODELS = ("task", "taskdependency", "taskrevision", "run", "execution", "executionlog", "process", "apitoken")
+from scheduler.exceptions import ConflictError
+
 VIEW = {
     f"view_{model}" for model in ("task", "taskdependency", "taskrevision", "run", "execution", "process")
 }
@@ -17,6 +19,14 @@ OPERATE = VIEW | {"run_task", "cancel_execution"}
 EDIT = OPERATE | {
     f"{verb}_{model}" for verb in ("add", "change", "delete") for model in ("task", "taskdependency")
 }
+
+
+@dataclass(frozen=True)
+class FirstAdmin:
+    """The account that was made; `password` is None when it was given and not generated."""
+
+    username: str
+    password: str | None
 
 
 def make_roles() -> None:
@@ -32,21 +42,25 @@ def make_roles() -> None:
         group.permissions.set(everything)
 
 
-def make_first_admin() -> tuple[str, str | None] | None:
-    """Make an admin account when there is none.
+def make_first_admin() -> FirstAdmin | None:
+    """Make an admin account when there is none; return it, or None when there is one already.
 
     Name, mail address and password come from DJANGO_SUPERUSER_USERNAME, _EMAIL and _PASSWORD when set.
 
-    Returns:
-        the name and the generated password (None when it was given), or None when there is an admin already.
+    Raises:
+        ConflictError: the name belongs to an account that is no admin; it is not promoted.
     """
     users = get_user_model().objects
-    if users.filter(is_superuser=True).exists():
-        return None
-    name = os.environ.get("DJANGO_SUPERUSER_USERNAME", "admin")
-    given = os.environ.get("DJANGO_SUPERUSER_PASSWORD")
-    password = given or secrets.token_urlsafe(15)
-    users.create_superuser(
-        username=name, email=os.environ.get("DJANGO_SUPERUSER_EMAIL", ""), password=password
-    )
-    return name, None if given else password
+    name = os.environ.get("DJANGO_SUPERUSER_USERNAME") or "admin"
+    given = os.environ.get("DJANGO_SUPERUSER_PASSWORD") or None
+    with transaction.atomic():
+        if users.filter(is_superuser=True).exists():
+            return None
+        if users.filter(username=name).exists():
+            raise ConflictError(
+                f'the account "{name}" exists and is no admin; name another one in DJANGO_SUPERUSER_USERNAME'
+            )
+        password = given or secrets.token_urlsafe(15)
+        email = os.environ.get("DJANGO_SUPERUSER_EMAIL", "")
+        users.create_superuser(username=name, email=email, password=password)
+    return FirstAdmin(name, None if given else password)

@@ -10,8 +10,9 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand
 
 from scheduler.config_file import ConfigError, read_config
+from scheduler.exceptions import ConflictError
 from scheduler.models import Task
-from scheduler.services.accounts import make_first_admin, make_roles
+from scheduler.services.accounts import FirstAdmin, make_first_admin, make_roles
 from scheduler.services.configuration import apply_import
 
 
@@ -24,27 +25,44 @@ class Command(BaseCommand):
         """Do what is missing."""
         call_command("migrate", verbosity=0, interactive=False)
         make_roles()
-        self._make_admin()
         self._import_tasks()
+        self._make_admin()
+        self.stdout.write(f"The site: {settings.SITE_URL}/admin/")
 
     def _make_admin(self) -> None:
-        made = make_first_admin()
-        if made is None:
+        try:
+            made = make_first_admin()
+        except ConflictError as error:
+            self.stderr.write(f"No admin account was made: {error}.")
             return
-        name, password = made
-        self.stdout.write(f"\n  Admin account: {name}")
-        if password is not None:
-            self.stdout.write(f"  Password:      {password}   (shown only now)")
-        self.stdout.write(f"  Site:          {settings.SITE_URL}/admin/\n")
+        if made is not None:
+            self.stdout.write("\n".join(_box(made)))
 
     def _import_tasks(self) -> None:
         path = settings.SCHEDULER_TASKS_DIR / "config.json"
-        if Task.all_objects.exists() or not path.exists():
+        if Task.all_objects.exists():
+            return
+        if not path.exists():
+            self.stdout.write(f"There is no task yet, and no {path} to import.")
             return
         try:
             plan = apply_import(read_config(path), prune=False, user=None, now=datetime.now(UTC))
         except ConfigError as error:
             self.stderr.write(str(error))
-            self.stderr.write(f"{path} was refused; no task was imported. Correct it and run import_config.")
+            self.stderr.write(
+                f"No task was imported. Correct the file, then run: python manage.py import_config {path}"
+            )
             return
+        for note in plan.notes:
+            self.stdout.write(f"note: {note}")
         self.stdout.write(f"{len(plan.created)} tasks imported from {path}")
+
+
+def _box(made: FirstAdmin) -> list[str]:
+    """Return the account in a frame that is seen among other lines."""
+    lines = [f"Admin account:  {made.username}"]
+    if made.password is not None:
+        lines += [f"Password:       {made.password}", "It is shown only now; change it on the site."]
+    width = max(len(line) for line in lines)
+    edge = f"+{'-' * (width + 4)}+"
+    return [edge, *(f"|  {line:<{width}}  |" for line in lines), edge]
