@@ -240,6 +240,9 @@ UNFOLD: dict[str, Any] = {
     "SITE_SYMBOL": "schedule",
     "SHOW_LANGUAGES": True,
     "DASHBOARD_CALLBACK": "scheduler.views.overview",
+    "SITE_FAVICONS": [
+        {"rel": "icon", "type": "image/svg+xml", "href": lambda _request: static("scheduler/favicon.svg")}
+    ],
     "STYLES": [lambda _request: static("scheduler/site.css")],
     "SCRIPTS": [lambda _request: static("scheduler/times.js")],
     "SIDEBAR": {

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import re
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Permission, User
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from scheduler.models import Task, TaskDependency
+from scheduler.choices import Status
+from scheduler.models import ApiToken, Execution, ExecutionLog, Task, TaskDependency
+from scheduler.services.tokens import create_token
+from tests.conftest import NOON
+
+VERBS = ("run", "pause", "resume")
 
 FORM = {
     "task_id": "b",
@@ -40,6 +50,26 @@ FORM = {
 @pytest.fixture
 def site(admin_client: Client) -> Client:
     return admin_client
+
+
+def add_outcomes(
+    task: Task, count: int, status: Status = Status.SUCCESS, begin: datetime = NOON
+) -> list[Execution]:
+    """Store executions that ended, one a minute."""
+    instants = [begin + timedelta(minutes=number) for number in range(count)]
+    return Execution.objects.bulk_create(
+        Execution(
+            task=task,
+            status=status,
+            is_outcome=True,
+            trigger="schedule",
+            scheduled_for=at,
+            queued_at=at,
+            started_at=at,
+            finished_at=at + timedelta(seconds=3),
+        )
+        for at in instants
+    )
 
 
 def field_errors(response: Any) -> dict[str, list[str]]:
@@ -99,3 +129,162 @@ def test_each_error_stands_beside_its_field(site: Client, field: str, value: str
     assert response.status_code == 200
     assert list(field_errors(response)) == [shown]
     assert not Task.objects.exists()
+
+
+def test_the_list_of_tasks_needs_the_same_queries_for_one_and_for_fifty(
+    site: Client, make_task: Any, django_assert_num_queries: Any
+) -> None:
+    def fill(numbers: range) -> None:
+        for number in numbers:
+            add_outcomes(make_task(f"t{number}", task_schedule="* * * * *"), 25)
+
+    fill(range(1))
+    url = reverse("admin:scheduler_task_changelist")
+    with CaptureQueriesContext(connection) as one:
+        site.get(url)
+    fill(range(1, 50))
+
+    with django_assert_num_queries(len(one)):
+        response = site.get(url)
+
+    assert len(one) <= 12
+    assert response.content.decode().count('class="s-bar') == 50 * 20
+
+
+def test_the_list_of_executions_counts_nothing(site: Client, make_task: Any) -> None:
+    add_outcomes(make_task("a"), 3)
+
+    with CaptureQueriesContext(connection) as queries:
+        response = site.get(reverse("admin:scheduler_execution_changelist"))
+
+    assert response.status_code == 200
+    assert not [q for q in queries if "COUNT(" in q["sql"] and "scheduler_execution" in q["sql"]]
+
+
+def test_an_execution_is_found_by_its_number_and_by_its_task(site: Client, make_task: Any) -> None:
+    add_outcomes(make_task("alpha"), 2)
+    add_outcomes(make_task("beta"), 1)
+    first = Execution.objects.filter(task__task_id="alpha").earliest("pk")
+    url = reverse("admin:scheduler_execution_changelist")
+
+    def found(query: str) -> list[int]:
+        return [row.pk for row in site.get(url, {"q": query}).context["cl"].result_list]
+
+    assert found(str(first.pk)) == [first.pk]
+    assert len(found("alph")) == 2
+    assert len(found("beta")) == 1
+
+
+def test_pause_and_resume_need_the_permission(site: Client, make_task: Any) -> None:
+    task = make_task("a", task_schedule="* * * * *")
+    viewer = User.objects.create_user("viewer", password="pw", is_staff=True)
+    viewer.user_permissions.add(
+        Permission.objects.get(codename="view_task", content_type__app_label="scheduler")
+    )
+    stranger = Client()
+    stranger.force_login(viewer)
+
+    refused = [stranger.post(reverse(f"admin:scheduler_task_{v}", args=[task.pk])).status_code for v in VERBS]
+    site.post(reverse("admin:scheduler_task_pause", args=[task.pk]))
+    is_paused = not Task.objects.get().enabled
+    site.post(reverse("admin:scheduler_task_resume", args=[task.pk]))
+
+    assert refused == [403, 403, 403]
+    assert b"formaction" not in stranger.get(reverse("admin:scheduler_task_changelist")).content
+    assert is_paused and Task.objects.get().enabled
+    assert not Execution.objects.exists()
+
+
+def test_deleting_a_task_names_its_downstreams_and_keeps_its_history(site: Client, make_task: Any) -> None:
+    task = make_task("a")
+    make_task("down", task_dependencies=["a"])
+    add_outcomes(task, 1)
+    url = reverse("admin:scheduler_task_delete", args=[task.pk])
+
+    asked = site.get(url).content.decode()
+    site.post(url, {"post": "yes"})
+
+    assert "down" in asked
+    assert not Task.objects.filter(task_id="a").exists()
+    assert Execution.objects.filter(task=task.pk).count() == 1
+
+
+def test_the_log_is_text_and_is_sent_from_an_offset(site: Client, make_task: Any) -> None:
+    execution = add_outcomes(make_task("a"), 1)[0]
+    for offset, text in ((0, "<b>one</b>\n"), (11, "two\n")):
+        ExecutionLog.objects.create(execution=execution, offset=offset, size=len(text), text=text)
+    url = reverse("admin:scheduler_execution_log", args=[execution.pk])
+
+    whole = site.get(url)
+    part = site.get(url, {"offset": "11"})
+    page = site.get(reverse("admin:scheduler_execution_change", args=[execution.pk])).content.decode()
+
+    assert b"".join(whole.streaming_content) == b"<b>one</b>\ntwo\n"
+    assert whole["Content-Type"].startswith("text/plain") and "attachment" in whole["Content-Disposition"]
+    assert whole["X-Content-Type-Options"] == "nosniff"
+    assert (part.content, part["X-Next-Offset"], part["X-Is-Active"]) == (b"two\n", "15", "0")
+    assert "&lt;b&gt;one" in page and "<b>one" not in page
+
+
+def test_cancel_asks_by_post_and_only_while_the_execution_goes_on(site: Client, make_task: Any) -> None:
+    task = make_task("a")
+    site.post(reverse("admin:scheduler_task_run", args=[task.pk]))
+    execution = Execution.objects.get()
+    page = reverse("admin:scheduler_execution_change", args=[execution.pk])
+    url = reverse("admin:scheduler_execution_cancel", args=[execution.pk])
+
+    offered = url in site.get(page).content.decode()
+    got = site.get(url).status_code
+    site.post(url)
+
+    assert (offered, got) == (True, 405)
+    assert Execution.objects.get().status == Status.CANCELLED
+    assert url not in site.get(page).content.decode()
+
+
+def test_the_overview_says_who_fails_since_when_and_is_silent_when_nothing_changed(
+    site: Client, make_task: Any
+) -> None:
+    task = make_task("broken", task_name="Broken", task_schedule="* * * * *")
+    add_outcomes(task, 1, Status.SUCCESS)
+    add_outcomes(task, 3, Status.TIMEOUT, begin=NOON + timedelta(hours=1))
+
+    html = site.get(reverse("admin:index")).content.decode()
+    match = re.search(r"seen=([0-9a-f]+)", html)
+    assert match
+    again = site.get(reverse("admin:scheduler_overview"), {"seen": match[1]})
+    add_outcomes(task, 1, Status.SUCCESS, begin=NOON + timedelta(hours=2))
+    changed = site.get(reverse("admin:scheduler_overview"), {"seen": match[1]})
+
+    assert "failed 3 times in a row, since" in html and "2026-06-01 13:00:00 UTC" in html
+    assert "No dispatcher is alive" in html
+    assert (again.status_code, changed.status_code) == (204, 200)
+    assert "failed 3 times" not in changed.content.decode()
+
+
+def test_an_empty_installation_shows_how_to_begin(site: Client) -> None:
+    assert "Welcome to Schedsite" in site.get(reverse("admin:index")).content.decode()
+
+
+def test_a_token_can_be_revoked_and_is_never_shown(site: Client, admin_user: Any) -> None:
+    value = create_token(admin_user, name="ci")
+    token = ApiToken.objects.get()
+
+    pages = [
+        reverse("admin:scheduler_apitoken_changelist"),
+        reverse("admin:scheduler_apitoken_change", args=[token.pk]),
+    ]
+    texts = [site.get(page).content.decode() for page in pages]
+    site.post(reverse("admin:scheduler_apitoken_delete", args=[token.pk]), {"post": "yes"})
+
+    assert not any(value in text or token.digest in text for text in texts)
+    assert not ApiToken.objects.exists()
+
+
+def test_the_search_for_upstreams_leaves_out_the_task_itself(site: Client, make_task: Any) -> None:
+    task, other = make_task("aa"), make_task("ab")
+    where = {"app_label": "scheduler", "model_name": "taskdependency", "field_name": "upstream", "term": "a"}
+
+    answer = site.get(reverse("admin:autocomplete"), {**where, "exclude": str(task.pk)}).json()
+
+    assert [row["id"] for row in answer["results"]] == [str(other.pk)]
