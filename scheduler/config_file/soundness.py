@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,32 +19,42 @@ NUMBER = "a finite number of at most 15 digits"
 class BadNumber:
     """Stands for a number that is not read, so that its place can be told."""
 
+    __slots__ = ("text",)
+
     def __init__(self, text: str) -> None:
-        self.text = text[:40]
+        self.text = text
 
 
 class DuplicateKeys(dict[str, Any]):
     """An object of which some keys stand more than once; the last of each counts."""
 
+    __slots__ = ("names",)
+
     def __init__(self, pairs: list[tuple[str, Any]]) -> None:
         super().__init__(pairs)
-        seen: set[str] = set()
-        self.names = dict.fromkeys(key for key, _value in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        counts = Counter(key for key, _value in pairs)
+        self.names = tuple(key for key, count in counts.items() if count > 1)
 
 
 def find_unsound(data: object) -> Iterator[Finding]:
     """Yield what is unfit anywhere in `data`, in its order; walks without recursion."""
-    waiting: list[tuple[Keys, object]] = [((), data)]
+    waiting: list[Iterator[tuple[Keys, object]]] = [iter([((), data)])]
     while waiting:
-        path, value = waiting.pop()
-        yield from _check_value(path, value)
-        if len(path) > MAX_DEPTH:
-            yield Finding(path[:1], *_too_deep(path))
-        elif isinstance(value, dict):
-            yield from _check_keys(path, value)
-            waiting += reversed([((*path, key), item) for key, item in value.items() if isinstance(key, str)])
-        elif isinstance(value, list):
-            waiting += reversed([((*path, index), item) for index, item in enumerate(value)])
+        for path, value in waiting[-1]:
+            yield from _check_value(path, value)
+            if len(path) > MAX_DEPTH:
+                yield Finding(path[:1], *_too_deep(path))
+            elif isinstance(value, dict | list):
+                waiting.append(_inner(path, value))
+                break
+        else:
+            waiting.pop()
+
+
+def _inner(path: Keys, value: dict[Any, Any] | list[Any]) -> Iterator[tuple[Keys, object]]:
+    if isinstance(value, list):
+        return (((*path, index), item) for index, item in enumerate(value))
+    return (((*path, key), item) for key, item in value.items() if isinstance(key, str))
 
 
 def _too_deep(path: Keys) -> tuple[str, str, str]:
@@ -58,7 +69,9 @@ def _check_value(path: Keys, value: object) -> Iterator[Finding]:
         yield _refused(path, str(value), NUMBER)
     elif isinstance(value, BadNumber):
         yield _refused(path, value.text, NUMBER)
-    elif value is not None and not isinstance(value, str | int | float | dict | list):
+    elif isinstance(value, dict):
+        yield from _check_keys(path, value)
+    elif value is not None and not isinstance(value, str | int | float | list):
         yield _refused(path, f"a {type(value).__name__}", "a JSON value")
 
 

@@ -94,6 +94,7 @@ class _Suspicions:
     """Whether the reader met what `find_unsound` must look for."""
 
     is_unsound: bool = False
+    bad_numbers: dict[str, BadNumber] = field(default_factory=dict)
 
     def read_object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         result = dict(pairs)
@@ -111,7 +112,7 @@ class _Suspicions:
 
     def read_bad_number(self, text: str) -> BadNumber:
         self.is_unsound = True
-        return BadNumber(text)
+        return self.bad_numbers.setdefault(text[:40], BadNumber(text[:40]))
 
 
 def parse_source(file: str, raw: bytes) -> tuple[Source, object]:

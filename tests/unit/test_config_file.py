@@ -100,6 +100,8 @@ BROKEN_TEXT: list[tuple[bytes | str, str]] = [
     ('{"tasks": [], "version": true}', "1:26: version: version must be 1, but true was found"),
     ('{"tasks": 3}', "1:11: tasks: tasks must be a list of tasks, but 3 was found"),
     ('{"tasks": [], "verson": 1}', '1:15: verson: "verson" is not a known field; did you mean "version"?'),
+    ('{"tasks": [}', "1:12: this must be JSON: expecting value"),
+    ('"x"', '1:1: the file must be {"tasks": [...]}, a list of tasks, or one task, but "x" was found'),
     ("[7]", "1:2: [0]: the task must be an object, but 7 was found"),
 ]
 
@@ -196,6 +198,23 @@ BROKEN_TASKS: list[tuple[str, str]] = [
         task(task_timezone="Mars"),
         '1:74: task_timezone: the time zone "Mars" is unknown; allowed are the names of the IANA database, '
         "such as Asia/Shanghai or Europe/Berlin",
+    ),
+    (
+        task(task_id="a b"),
+        '1:13: task_id: task_id must be 1 to 64 letters, digits, _ and -, but "a b" was found',
+    ),
+    (
+        task(task_retry=101),
+        "1:71: task_retry: task_retry must be a whole number from 0 to 100, but 101 was found",
+    ),
+    (
+        task(task_schedule="0 0 30 2 *"),
+        '1:74: task_schedule: the schedule "0 0 30 2 *" never fires: no day of the years 2024 to 2032 matches; '
+        "at least one must",
+    ),
+    (
+        task(task_env={"A": 1}),
+        "1:75: task_env.A: A must be text of at most 131072 characters, but 1 was found",
     ),
     (
         rule(triggers=[]),
