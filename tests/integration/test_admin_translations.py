@@ -1,0 +1,70 @@
+"""Every string people see has its Chinese."""
+
+from __future__ import annotations
+
+import gettext
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings as project
+from django.core.management import call_command
+from django.test import Client
+from django.urls import reverse
+
+from tests.conftest import is_required
+
+CATALOGUE = Path("schedsite/locale/zh_Hans/LC_MESSAGES/django.po")
+ROOTS = ("scheduler", "notifications", "schedsite", "templates")
+
+
+@pytest.fixture
+def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Any) -> Path:
+    """Return a copy of what holds strings, so that nothing is written among the sources."""
+    if shutil.which("xgettext") is None:
+        if is_required("xgettext"):
+            pytest.fail("xgettext is missing")
+        pytest.skip("xgettext is missing: install gettext")
+    copy = tmp_path / "copy"
+    for name in ROOTS:
+        if (project.BASE_DIR / name).is_dir():
+            shutil.copytree(
+                project.BASE_DIR / name, copy / name, ignore=shutil.ignore_patterns("__pycache__")
+            )
+    monkeypatch.chdir(copy)
+    settings.LOCALE_PATHS = [copy / "schedsite" / "locale"]
+    return copy
+
+
+def test_makemessages_leaves_nothing_untranslated_or_fuzzy(sources: Path) -> None:
+    call_command("makemessages", locale=["zh_Hans"], no_wrap=True, no_location=True, verbosity=0)
+
+    for flag in ("--untranslated", "--only-fuzzy"):
+        command = ["msgattrib", flag, "--no-obsolete", "--no-wrap", str(sources / CATALOGUE)]
+        found = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        assert [
+            line for line in found.splitlines() if line.startswith('msgid "') and line != 'msgid ""'
+        ] == []
+
+
+def test_the_compiled_catalogue_is_that_of_the_text(sources: Path) -> None:
+    fresh = sources / "fresh.mo"
+    subprocess.run(["msgfmt", "--check-format", "-o", fresh, sources / CATALOGUE], check=True)
+
+    def entries(path: Path) -> dict[Any, str]:
+        with path.open("rb") as file:
+            catalogue: dict[Any, str] = gettext.GNUTranslations(file)._catalog  # type: ignore[attr-defined]
+        return {key: text for key, text in catalogue.items() if key}
+
+    assert entries(fresh) == entries(sources / CATALOGUE.with_suffix(".mo"))
+
+
+def test_the_site_speaks_the_language_that_was_chosen(admin_client: Client, make_task: Any) -> None:
+    make_task("a", task_schedule="* * * * *")
+
+    admin_client.post(reverse("set_language"), {"language": "zh-hans"})
+    page = admin_client.get(reverse("admin:scheduler_task_changelist")).content.decode()
+
+    assert "立即运行" in page and "Run now" not in page
