@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import DatabaseError
+from django.db import Error as DatabaseError
 from django.db.models import Count, Max, Min, OuterRef, Q, Subquery
 from django.db.models.functions import Coalesce
 
@@ -17,6 +17,7 @@ from scheduler.models import Execution, ExecutionLog, Process, Task
 from scheduler.querysets import ExecutionQuerySet, TaskQuerySet
 
 BACKLOG_LATE = timedelta(minutes=5)
+LARGEST_PIECE = 65_536  # bytes; the runner splits output so
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -26,6 +27,23 @@ def latest_executions(task_pks: Collection[int]) -> dict[int, Execution]:
     pks = Task.all_objects.filter(pk__in=task_pks).annotate(newest=Subquery(newest)).values("newest")
     rows = Execution.objects.filter(pk__in=pks).prefetch_related("upstream_executions")
     return {row.task_id: row for row in rows}
+
+
+def find_tasks(
+    *, is_enabled: bool | None, tag: str | None, text: str | None, statuses: Collection[str]
+) -> TaskQuerySet:
+    """Return tasks that meet all that is given: tag, text in id or name, status of the latest outcome."""
+    rows: TaskQuerySet = Task.objects.all()
+    if is_enabled is not None:
+        rows = rows.filter(enabled=is_enabled)
+    if tag:
+        rows = rows.tagged(tag)
+    if text:
+        rows = rows.filter(Q(task_id__icontains=text) | Q(name__icontains=text))
+    if statuses:
+        newest = Execution.objects.outcomes().filter(task=OuterRef("pk")).values("status")[:1]
+        rows = rows.alias(outcome=Subquery(newest)).filter(outcome__in=statuses)
+    return rows
 
 
 @dataclass(frozen=True)
@@ -51,31 +69,43 @@ def read_log(
 ) -> LogPart:
     """Return stored output from `offset` on, at most about `limit` bytes; left-out output is stated in a line.
 
+    A part ends where a stored piece ends, so reading on from `next_offset` loses and repeats nothing. An
+    offset inside a piece with replaced bytes is met approximately.
+
     Args:
-        tail: begin so many bytes before the end instead.
+        tail: begin so many bytes (at most `limit`) before the end instead.
     """
     pieces = ExecutionLog.objects.filter(execution=execution.pk)
     if tail is not None:
         last = pieces.order_by("-offset").first()
         end = 0 if last is None else last.offset + last.size
-        offset = max(end - tail, 0)
-    text, omitted, taken = "", 0, 0
-    at = offset
-    for piece in pieces.filter(offset__gt=offset - 65_536).order_by("offset").iterator():
+        offset = max(end - min(tail, limit), 0)
+    texts: list[str] = []
+    omitted, at = 0, offset
+    for piece in pieces.filter(offset__gt=offset - LARGEST_PIECE).order_by("offset").iterator():
         if piece.offset + piece.size <= offset:
             continue
         if piece.offset > at:
             gap = piece.offset - at
             omitted += gap
-            text += f"\n[… {gap} bytes left out …]\n"
-        begin = max(at - piece.offset, 0)
-        text += piece.text if begin == 0 else piece.text.encode()[begin:].decode("utf-8", "ignore")
+            texts.append(f"\n[… {gap} bytes left out …]\n")
+        texts.append(_text_from(piece, max(at - piece.offset, 0)))
         at = piece.offset + piece.size
-        taken += piece.size
-        if taken >= limit:
+        if at - offset - omitted >= limit:
             break
     is_finished = execution.finished_at is not None
-    return LogPart(offset, at, text, max(execution.log_size, at), omitted, is_finished)
+    size = max(execution.log_size, at if texts else 0)
+    return LogPart(offset, at, "".join(texts), size, omitted, is_finished)
+
+
+def _text_from(piece: ExecutionLog, begin: int) -> str:
+    """Return the text of a piece from a byte on, without the rest of a character that was cut."""
+    if begin == 0:
+        return piece.text
+    encoded = piece.text.encode()
+    if len(encoded) != piece.size:  # bytes were replaced by longer characters when it was stored
+        begin = begin * len(encoded) // piece.size
+    return encoded[begin:].decode("utf-8", "ignore")
 
 
 @dataclass

@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.db.models import Q
-from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
 
-from scheduler.api.parameters import integer
+from scheduler.api.parameters import integer, single
+from scheduler.api.problems import RequestRefusedError
 from scheduler.models import Execution
 from scheduler.querysets import ExecutionQuerySet
 
@@ -30,11 +30,12 @@ class ExecutionPage:
     def __init__(self, request: Request, queryset: ExecutionQuerySet) -> None:
         self.request = request
         size = integer(request, "page_size", DEFAULT_SIZE, minimum=1, maximum=LARGEST_SIZE)
-        cursor = request.query_params.get("cursor")
+        cursor = single(request, "cursor")
         is_newer, at, pk = _decode(cursor) if cursor else (False, None, 0)
         if at is not None:
             queryset = _newer(queryset, at, pk) if is_newer else _older(queryset, at, pk)
-        rows = list(queryset[: size + 1])
+        self.queryset = queryset[: size + 1]
+        rows = list(self.queryset)
         has_more = len(rows) > size
         self.rows = rows[:size]
         if is_newer:
@@ -53,7 +54,7 @@ class ExecutionPage:
             return None
         row = self.rows[-1] if older else self.rows[0]
         return replace_query_param(
-            self.request.build_absolute_uri(), "cursor", _encode(row, is_newer=not older)
+            self.request.build_absolute_uri(), "cursor", encode_cursor(row, is_newer=not older)
         )
 
 
@@ -67,7 +68,8 @@ def _newer(queryset: ExecutionQuerySet, at: datetime, pk: int) -> ExecutionQuery
     return rows.order_by("queued_at", "id")
 
 
-def _encode(row: Execution, *, is_newer: bool) -> str:
+def encode_cursor(row: Execution, *, is_newer: bool) -> str:
+    """Return the cursor for what is older (or newer) than `row`."""
     micros = round(row.queued_at.timestamp() * 1_000_000)
     text = f"{'n' if is_newer else 'o'}.{micros}.{row.pk}"
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
@@ -82,7 +84,8 @@ def _decode(cursor: str) -> tuple[bool, datetime, int]:
         seconds, rest = divmod(int(micros), 1_000_000)
         at = datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest)
     except (ValueError, binascii.Error, UnicodeError, OverflowError, OSError) as error:
-        raise ValidationError(
-            {"cursor": f"“{cursor[:80]}” is no cursor; take it from a page's links"}
+        message = f"“{cursor[:80]}” is no cursor; take it from a page's links"
+        raise RequestRefusedError(
+            "cursor", message, found=cursor, allowed="a cursor from a page's links"
         ) from error
     return direction == "n", at, int(pk)

@@ -6,62 +6,107 @@ from collections.abc import Collection
 from datetime import UTC, datetime
 
 from django.utils.dateparse import parse_datetime
-from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 
+from scheduler.api.problems import RequestRefusedError
 from scheduler.choices import Status, Trigger
 from scheduler.querysets import ExecutionQuerySet
 
-EXECUTION_FILTERS = ("status", "trigger", "since", "until", "page_size", "cursor", "format")
+EXECUTION_FILTERS = ("status", "trigger", "since", "until", "page_size", "cursor")
+OF_FRAMEWORK = ("format",)  # chooses the renderer
 
 
 def allow_only(request: Request, names: Collection[str]) -> None:
-    """Refuse query parameters that are not among `names`."""
+    """Refuse query parameters that are not among `names`, and text that no database takes."""
+    known = ", ".join(names) or "none"
     for name in request.query_params:
-        if name not in names:
-            raise ValidationError({name[:80]: f"unknown parameter; known are {', '.join(names)}"})
+        shown = _shown(name)
+        if name not in names and name not in OF_FRAMEWORK:
+            raise RequestRefusedError(
+                shown, f"“{shown}” is no known parameter; known are {known}", found=shown, allowed=known
+            )
+        for value in request.query_params.getlist(name):
+            if _shown(value, len(value)) != value:
+                raise RequestRefusedError(
+                    name,
+                    "the value holds a NUL character or half of a surrogate pair",
+                    allowed="Unicode text",
+                )
+
+
+def _shown(text: str, length: int = 80) -> str:
+    return text[:length].replace("\0", "\\0").encode("utf-8", "replace").decode()
+
+
+def single(request: Request, name: str) -> str | None:
+    """Return the value of a parameter that may be given once, or None when it is absent or empty."""
+    values = request.query_params.getlist(name)
+    if len(values) > 1:
+        raise RequestRefusedError(
+            name,
+            f"it was given {len(values)} times; once is allowed",
+            found=", ".join(values),
+            allowed="once",
+        )
+    return values[0] if values and values[0] else None
 
 
 def integer(request: Request, name: str, default: int, *, minimum: int, maximum: int) -> int:
     """Return a whole number between the bounds, both inclusive."""
-    text = request.query_params.get(name)
+    text = single(request, name)
     if text is None:
         return default
     if not (text.isascii() and text.isdigit() and len(text) < 19 and minimum <= int(text) <= maximum):
-        raise ValidationError(
-            {name: f"“{text[:80]}” was found; a whole number from {minimum} to {maximum} is allowed"}
-        )
+        raise _bad_value(name, text, f"a whole number from {minimum} to {maximum}")
     return int(text)
+
+
+def boolean(request: Request, name: str) -> bool | None:
+    """Return what ``true`` or ``false`` says, or None when it is absent."""
+    text = single(request, name)
+    if text is None:
+        return None
+    if text not in ("true", "false"):
+        raise _bad_value(name, text, "true or false")
+    return text == "true"
 
 
 def instant(request: Request, name: str) -> datetime | None:
     """Return an instant; without an offset it is UTC."""
-    text = request.query_params.get(name)
+    text = single(request, name)
     if text is None:
         return None
     try:
-        value = parse_datetime(text.replace(" ", "+")) or parse_datetime(text)
+        # An unescaped "+" of an offset arrives as a space.
+        value = parse_datetime(text) or parse_datetime(text.replace(" ", "+"))
         if value is None:
             raise ValueError(text)
-        value = value if value.tzinfo else value.replace(tzinfo=UTC)
-        return value.astimezone(UTC)
+        return (value if value.tzinfo else value.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError) as error:
-        allowed = "an ISO 8601 instant such as 2026-01-31T06:00:00Z is allowed"
-        raise ValidationError({name: f"“{text[:80]}” was found; {allowed}"}) from error
+        raise _bad_value(name, text, "an ISO 8601 instant such as 2026-01-31T06:00:00Z") from error
 
 
 def choices(request: Request, name: str, allowed: Collection[str]) -> list[str]:
-    """Return the values of a parameter that may be repeated or hold a comma separated list."""
+    """Return the values, each once, of a parameter that may be repeated or hold a comma separated list."""
     values = [value for text in request.query_params.getlist(name) for value in text.split(",") if value]
     for value in values:
         if value not in allowed:
-            raise ValidationError({name: f"“{value[:80]}” was found; allowed are {', '.join(allowed)}"})
-    return values
+            raise _bad_value(name, value, f"one of {', '.join(allowed)}")
+    return sorted(set(values))
+
+
+def _bad_value(name: str, text: str, allowed: str) -> RequestRefusedError:
+    return RequestRefusedError(
+        name, f"“{text[:80]}” was found; {allowed} is allowed", found=text, allowed=allowed
+    )
 
 
 def filter_executions(request: Request, queryset: ExecutionQuerySet) -> ExecutionQuerySet:
     """Apply `status`, `trigger`, `since` (inclusive) and `until` (exclusive, both on queued_at); newest first."""
-    if statuses := choices(request, "status", Status.values):
+    statuses = choices(request, "status", Status.values)
+    if len(statuses) == 1:
+        queryset = queryset.filter(status=statuses[0])  # lets the index of one status serve
+    elif statuses:
         queryset = queryset.filter(status__in=statuses)
     if triggers := choices(request, "trigger", Trigger.values):
         queryset = queryset.filter(trigger__in=triggers)

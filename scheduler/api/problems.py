@@ -2,65 +2,112 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from http import HTTPStatus
 from typing import Any
 
-from django.db import OperationalError
-from rest_framework.exceptions import APIException, ValidationError
+from django.db import DataError, OperationalError
+from django.http import Http404
+from rest_framework.exceptions import APIException, PermissionDenied, ValidationError
+from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as default_handler
 
-from scheduler.config_file import ConfigError
+from scheduler.config_file import ConfigError, ConfigProblem
 from scheduler.exceptions import ConflictError
 from scheduler.services.runs import OverlapError
+
+CONTENT_TYPE = "application/problem+json"
+REFUSED = "The request was refused; nothing was changed."
+KEPT_HEADERS = ("WWW-Authenticate", "Retry-After", "Allow", "Vary")
+
+
+class RequestRefusedError(APIException):
+    """A parameter or a field of the body cannot be accepted: a 400 that names value and what is allowed."""
+
+    status_code = 400
+
+    def __init__(self, path: str, message: str, *, found: str = "", allowed: str = "") -> None:
+        super().__init__(message)
+        self.errors = [error_of(path, message, found=found, allowed=allowed)]
+
+
+class NotFoundError(APIException):
+    """There is no such object: a 404 that says which."""
+
+    status_code = 404
 
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
     """Return the answer for an error that a client can act on; None lets others become a 500."""
+    answer = _own_answer(error) or _framework_answer(error, context)
+    if answer is None:
+        return None
+    request = context.get("request")
+    renderer = getattr(request, "accepted_renderer", None)
+    if renderer is not None and renderer.format == "api":
+        answer.content_type = None  # a page for people, its own type
+    elif request is not None:
+        # An error is JSON also where a log was asked for as text.
+        request.accepted_renderer, request.accepted_media_type = JSONRenderer(), JSONRenderer.media_type
+    return answer
+
+
+def _own_answer(error: Exception) -> Response | None:
     if isinstance(error, ConfigError):
-        errors = [
-            {"path": p.path, "message": p.message, "found": p.found, "allowed": p.allowed}
-            for p in error.problems
-        ]
-        return problem(400, "The task was refused; nothing was changed.", errors=errors)
+        return problem(400, REFUSED, errors=[_of_config(one) for one in error.problems])
+    if isinstance(error, RequestRefusedError):
+        return problem(400, REFUSED, errors=error.errors)
     if isinstance(error, OverlapError):
         return problem(409, str(error), execution_id=error.execution.pk)
     if isinstance(error, ConflictError):
         return problem(409, str(error))
+    if isinstance(error, DataError):
+        return problem(400, REFUSED, errors=[error_of("", "a value is outside of what can be stored")])
     if isinstance(error, OperationalError):
         response = problem(503, "The database is busy; try again.")
         response["Retry-After"] = "1"
         return response
+    return None
+
+
+def _framework_answer(error: Exception, context: dict[str, Any]) -> Response | None:
     known: Response | None = default_handler(error, context)
     if known is None:
         return None
-    response = known
-    headers = {
-        name: response[name] for name in ("WWW-Authenticate", "Retry-After", "Allow") if name in response
-    }
     if isinstance(error, ValidationError):
-        answer = problem(
-            400, "The request was refused; nothing was changed.", errors=list(_flat(error.detail, ""))
-        )
+        answer = problem(400, REFUSED, errors=list(_flat(error.detail, "")))
     else:
-        detail = error.detail if isinstance(error, APIException) else HTTPStatus(response.status_code).phrase
-        answer = problem(response.status_code, str(detail))
-    for name, value in headers.items():
-        answer[name] = value
+        is_plain = isinstance(error, Http404 | PermissionDenied) or not isinstance(error, APIException)
+        phrase = HTTPStatus(known.status_code).phrase
+        answer = problem(known.status_code, phrase if is_plain else str(getattr(error, "detail", phrase)))
+    for name in KEPT_HEADERS:
+        if name in known:
+            answer[name] = known[name]
     return answer
 
 
-def problem(status: int, detail: str, **more: Any) -> Response:
+def problem(status: int, detail: str, *, errors: Sequence[dict[str, str]] = (), **more: Any) -> Response:
     """Return a problem details response."""
-    body = {
+    body: dict[str, Any] = {
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
         "status": status,
         "detail": detail,
+        "errors": list(errors),
         **more,
     }
-    return Response(body, status=status, content_type="application/problem+json")
+    return Response(body, status=status, content_type=CONTENT_TYPE)
+
+
+def error_of(path: str, message: str, *, found: str = "", allowed: str = "") -> dict[str, str]:
+    """Return one entry of `errors`; `found` is cut to 200 characters."""
+    return {"path": path, "message": message, "found": found[:200], "allowed": allowed}
+
+
+def _of_config(one: ConfigProblem) -> dict[str, str]:
+    place = "" if one.line is None else f"line {one.line}, column {one.column}: "
+    return error_of(one.path, place + one.message, found=one.found, allowed=one.allowed)
 
 
 def _flat(detail: Any, path: str) -> Iterator[dict[str, str]]:
@@ -71,4 +118,4 @@ def _flat(detail: Any, path: str) -> Iterator[dict[str, str]]:
         for inner in detail:
             yield from _flat(inner, path)
     else:
-        yield {"path": path, "message": str(detail)}
+        yield error_of(path, str(detail))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.urls import path, register_converter
+from django.urls import path, re_path, register_converter
 from django.urls.converters import StringConverter
+from drf_spectacular.utils import extend_schema
 
-from scheduler.api.views import LOG_RENDERERS, ExecutionViewSet, TaskViewSet, ToolViewSet
+from scheduler.api.views import LOG_RENDERERS, ExecutionViewSet, NowhereView, TaskViewSet, ToolViewSet
 
 
 class TaskIdConverter(StringConverter):
@@ -66,4 +67,5 @@ urlpatterns = [
     ),
     path("validate-cron", ToolViewSet.as_view({"post": "validate_cron"}), name="validate-cron"),
     path("config/schema", ToolViewSet.as_view({"get": "config_schema"}), name="config-schema"),
+    re_path("", extend_schema(exclude=True)(NowhereView).as_view(), name="nowhere"),
 ]

@@ -3,24 +3,41 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 from django.conf import settings
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils.translation import get_language
 from django.views.decorators.http import require_safe
 from rest_framework import viewsets
-from rest_framework.exceptions import ValidationError
+from rest_framework.permissions import AllowAny
 from rest_framework.renderers import BaseRenderer, BrowsableAPIRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.utils.urls import replace_query_param
+from rest_framework.views import APIView
 
 from scheduler import selectors
+from scheduler.api import documents as docs
+from scheduler.api.documents import operation
 from scheduler.api.pagination import ExecutionPage
-from scheduler.api.parameters import EXECUTION_FILTERS, allow_only, choices, filter_executions, integer
+from scheduler.api.parameters import (
+    EXECUTION_FILTERS,
+    allow_only,
+    boolean,
+    choices,
+    filter_executions,
+    integer,
+    single,
+)
+from scheduler.api.problems import NotFoundError, RequestRefusedError
 from scheduler.api.wire import execution_json, instant, task_json
-from scheduler.choices import Trigger
+from scheduler.choices import Status, Trigger
 from scheduler.config_file import load_schema, validate_task
 from scheduler.descriptions import describe_schedule
 from scheduler.engine.schedules import iterate_slots, parse_schedule
@@ -29,6 +46,7 @@ from scheduler.models import Execution, Task, TaskDependency
 from scheduler.services import runs, tasks
 from scheduler.specs import task_to_spec
 
+JSON_LOG_PART = 1_000_000  # bytes
 VIEW_TASK, RUN_TASK = "scheduler.view_task", "scheduler.run_task"
 VIEW_EXECUTION = "scheduler.view_execution"
 
@@ -46,7 +64,18 @@ class PlainTextRenderer(BaseRenderer):
         return str(text).encode("utf-8")
 
 
-class TaskViewSet(viewsets.ViewSet):
+class StrictViewSet(viewsets.ViewSet):
+    """Accepts the query parameters that `operation` names for an action, and no others."""
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Check who asks, then what was asked."""
+        super().initial(request, *args, **kwargs)
+        takes = getattr(getattr(self, self.action or "", None), "takes", None)
+        if takes is not None:
+            allow_only(request, takes)
+
+
+class TaskViewSet(StrictViewSet):
     """Tasks, in the words of config.json."""
 
     permissions_by_action = {
@@ -63,78 +92,105 @@ class TaskViewSet(viewsets.ViewSet):
         "toggle": RUN_TASK,
     }
 
+    @operation(
+        "list_tasks", answer=docs.TaskPage, takes=("enabled", "tag", "q", "status", "page", "page_size")
+    )
     def list(self, request: Request) -> Response:
-        """Return tasks by id: `page_size` (to 500) from `page`, filtered by `enabled`, `tag` and `q`."""
-        allow_only(request, ("enabled", "tag", "q", "page", "page_size", "format"))
-        rows = Task.objects.all()
-        if enabled := choices(request, "enabled", ("true", "false")):
-            rows = rows.filter(enabled=enabled[0] == "true")
-        if tag := request.query_params.get("tag"):
-            rows = rows.tagged(tag)
-        if text := request.query_params.get("q", "").replace("\0", ""):
-            rows = rows.filter(task_id__icontains=text) | rows.filter(name__icontains=text)
+        """Return tasks by id; `status` is that of the latest outcome. A page has 100 when nothing is said."""
+        rows = selectors.find_tasks(
+            is_enabled=boolean(request, "enabled"),
+            tag=single(request, "tag"),
+            text=single(request, "q"),
+            statuses=choices(request, "status", Status.values),
+        )
         size = integer(request, "page_size", 100, minimum=1, maximum=500)
         page = integer(request, "page", 1, minimum=1, maximum=1_000_000)
         count = rows.count()
-        results = _tasks_json(list(rows.order_by("task_id")[(page - 1) * size : page * size]), request)
-        return Response({"count": count, "page": page, "results": results})
+        shown = list(rows.order_by("task_id")[(page - 1) * size : page * size])
+        return Response(
+            {
+                "count": count,
+                "page": page,
+                "next": _page_link(request, page + 1) if page * size < count else None,
+                "previous": _page_link(request, page - 1) if page > 1 else None,
+                "results": _tasks_json(shown, request),
+            }
+        )
 
+    @operation("create_task", answer=docs.Task, status=201, request=docs.Task)
     def create(self, request: Request) -> Response:
         """Create a task."""
-        task = tasks.save_task(validate_task(request.data), task=None, user=_user(request), now=_now())
+        spec = validate_task(_without_read_only(request.data))
+        task = tasks.save_task(spec, task=None, user=_user(request), now=_now())
         return Response(_task_json(task, request), status=201)
 
+    @operation("read_task", answer=docs.Task, of="task_id")
     def retrieve(self, request: Request, task_id: str) -> Response:
         """Return one task."""
         return Response(_task_json(_task(task_id), request))
 
+    @operation("replace_task", answer=docs.Task, request=docs.Task, of="task_id")
     def update(self, request: Request, task_id: str) -> Response:
         """Replace a task; fields that are absent get their defaults. The id may change."""
         task = _task(task_id)
-        spec = validate_task(request.data)
-        return Response(
-            _task_json(tasks.save_task(spec, task=task, user=_user(request), now=_now()), request)
-        )
+        spec = validate_task(_without_read_only(request.data))
+        task = tasks.save_task(spec, task=task, user=_user(request), now=_now())
+        return Response(_task_json(task, request))
 
+    @operation("change_task", answer=docs.Task, request=docs.TaskChange, of="task_id")
     def partial_update(self, request: Request, task_id: str) -> Response:
         """Change the fields that are given."""
-        task = _task(task_id)
-        if not isinstance(request.data, dict):
-            raise ValidationError("An object with the fields to change is needed.")
-        spec = validate_task({**task_to_spec(task), **request.data})
-        return Response(
-            _task_json(tasks.save_task(spec, task=task, user=_user(request), now=_now()), request)
-        )
+        changes = _without_read_only(request.data)
+        if not isinstance(changes, dict):
+            raise _no_object(changes)
+        with transaction.atomic():
+            # Two changes of different fields at once must not undo each other.
+            tasks.lock_graph()
+            task = _task(task_id)
+            spec = validate_task({**task_to_spec(task), **changes})
+            task = tasks.save_task(spec, task=task, user=_user(request), now=_now())
+        return Response(_task_json(task, request))
 
+    @operation("delete_task", answer=None, status=204, of="task_id")
     def destroy(self, request: Request, task_id: str) -> Response:
         """Delete a task; its history stays."""
         tasks.delete_task(_task(task_id), user=_user(request), now=_now())
         return Response(status=204)
 
+    @operation("list_history", answer=docs.ExecutionPage, of="task_id", takes=EXECUTION_FILTERS)
     def history(self, request: Request, task_id: str) -> Response:
-        """Return the executions of a task, newest first, by cursor."""
-        allow_only(request, EXECUTION_FILTERS)
+        """Return the executions of a task, newest first, by cursor. A page has 50 when nothing is said."""
         task = _task(task_id)
         rows = filter_executions(request, Execution.objects.filter(task=task))
         page = ExecutionPage(request, rows.prefetch_related("upstream_executions"))
         return page.response([execution_json(row, task.task_id) for row in page.rows])
 
+    @operation("read_latest_log", answer=docs.LogPart, of="task_id", takes=("offset", "tail"), is_text=True)
     def logs(self, request: Request, task_id: str) -> Response:
         """Return the log of the latest execution."""
         task = _task(task_id)
         latest = selectors.latest_executions([task.pk]).get(task.pk)
         if latest is None:
-            raise Http404
+            raise NotFoundError(f"Task “{task_id}” has no execution yet.")
         return _log_response(request, latest)
 
+    @operation("list_next_runs", answer=docs.NextRuns, of="task_id", takes=("count",))
     def next_runs(self, request: Request, task_id: str) -> Response:
-        """Return the next `count` (to 50) slots."""
-        allow_only(request, ("count", "format"))
+        """Return the next slots; none when the task is disabled or has no schedule."""
         task = _task(task_id)
         count = integer(request, "count", 5, minimum=1, maximum=50)
-        slots = _slots(task.schedule, task.zone, count) if task.schedule and task.enabled else []
+        is_due = task.enabled and task.schedule and not task.schedule_error
+        slots = _slots(task.schedule, task.zone, count) if is_due else []
         return Response({"task_id": task.task_id, "timezone": task.zone, "next_runs": slots})
 
+    @operation(
+        "execute_task",
+        answer=docs.ExecuteAnswer,
+        status=202,
+        request=docs.ExecuteRequest,
+        of="task_id",
+        conflicts=True,
+    )
     def execute(self, request: Request, task_id: str) -> Response:
         """Run a task now."""
         body = _body(request, {"downstream": True})
@@ -145,6 +201,7 @@ class TaskViewSet(viewsets.ViewSet):
         answer = {"execution_id": execution.pk, "run_id": execution.run_id, "status": execution.status}
         return Response(answer, status=202)
 
+    @operation("toggle_task", answer=docs.Task, request=docs.ToggleRequest, of="task_id")
     def toggle(self, request: Request, task_id: str) -> Response:
         """Switch the schedule of a task on or off, or over when nothing is said."""
         task = _task(task_id)
@@ -153,64 +210,83 @@ class TaskViewSet(viewsets.ViewSet):
         return Response(_task_json(task, request))
 
 
-class ExecutionViewSet(viewsets.ViewSet):
+class ExecutionViewSet(StrictViewSet):
     """Executions of all tasks."""
 
     permissions_by_action = {
         "list": VIEW_EXECUTION,
         "retrieve": VIEW_EXECUTION,
         "log": VIEW_EXECUTION,
-        "cancel": "scheduler.cancel_execution",
+        "cancel": RUN_TASK,
     }
 
+    @operation("list_executions", answer=docs.ExecutionPage, takes=(*EXECUTION_FILTERS, "task_id"))
     def list(self, request: Request) -> Response:
-        """Return executions, newest first, by cursor."""
-        allow_only(request, (*EXECUTION_FILTERS, "task_id"))
+        """Return executions, newest first, by cursor. A page has 50 when nothing is said."""
         rows = Execution.objects.all()
-        if task_id := request.query_params.get("task_id"):
-            rows = rows.filter(task=_task(task_id))
+        if task_id := single(request, "task_id"):
+            rows = rows.filter(task=_task_named(task_id))
         rows = filter_executions(request, rows).select_related("task").prefetch_related("upstream_executions")
         page = ExecutionPage(request, rows)
         return page.response([execution_json(row, row.task.task_id) for row in page.rows])
 
+    @operation("read_execution", answer=docs.Execution, of="execution_id")
     def retrieve(self, request: Request, execution_id: int) -> Response:
         """Return one execution."""
         execution = _execution(execution_id)
         return Response(execution_json(execution, execution.task.task_id))
 
+    @operation("read_log", answer=docs.LogPart, of="execution_id", takes=("offset", "tail"), is_text=True)
     def log(self, request: Request, execution_id: int) -> Response:
-        """Return the log from `offset` (bytes of the true stream), or its last `tail` bytes."""
+        """Return the log from `offset` (bytes of the true stream), or its last `tail` bytes.
+
+        As JSON in parts of about 1 MB: read on from `next_offset`. As text/plain all at once.
+        """
         return _log_response(request, _execution(execution_id))
 
+    @operation("cancel_execution", answer=docs.Execution, status=202, of="execution_id", conflicts=True)
     def cancel(self, request: Request, execution_id: int) -> Response:
         """Cancel what is queued; stop what runs."""
         _body(request, {})
         by = request.user.get_username()
         if not runs.cancel_execution(_execution(execution_id), by=by, now=_now()):
-            raise ConflictError("The execution has already ended.")
+            raise ConflictError(f"Execution {execution_id} has already ended.")
         execution = _execution(execution_id)
         return Response(execution_json(execution, execution.task.task_id), status=202)
 
 
-class ToolViewSet(viewsets.ViewSet):
+class ToolViewSet(StrictViewSet):
     """What stands beside tasks and executions."""
 
     permissions_by_action = {"validate_cron": VIEW_TASK, "config_schema": VIEW_TASK}
 
+    @operation("validate_cron", answer=docs.CronAnswer, request=docs.CronRequest)
     def validate_cron(self, request: Request) -> Response:
         """Tell whether an expression is valid, what it says in words, and when it fires next."""
-        body = _body(request, {"expression": "", "timezone": ""})
-        zone = body["timezone"] or settings.SCHEDULER_TIME_ZONE
+        body = _body(request, {"expression": "", "timezone": ""}, required=("expression",))
+        expression, zone = body["expression"], body["timezone"] or settings.SCHEDULER_TIME_ZONE
         try:
-            next_runs = _slots(body["expression"], zone, 5)
+            next_runs = _slots(expression, zone, 5)
         except InvalidScheduleError as error:
             return Response({"valid": False, "error": str(error)})
-        words = describe_schedule(body["expression"])
+        words = describe_schedule(expression, get_language() or "en")
         return Response({"valid": True, "description": words, "timezone": zone, "next_runs": next_runs})
 
+    @operation("read_config_schema", answer=docs.ConfigSchema)
     def config_schema(self, request: Request) -> Response:
         """Return the JSON Schema of config.json."""
         return Response(load_schema())
+
+
+class NowhereView(APIView):
+    """Paths that do not exist: a problem, not a page, and no redirect to a slash."""
+
+    permission_classes = (AllowAny,)
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Refuse whatever the method."""
+        super().initial(request, *args, **kwargs)
+        raise NotFoundError("There is nothing under this path; paths have no trailing slash.")
 
 
 @require_safe
@@ -226,7 +302,9 @@ def healthz(request: HttpRequest) -> HttpResponse:
         "backlog": found.backlog,
         "dispatcher_heartbeat_at": instant(found.dispatcher_heartbeat_at),
     }
-    return JsonResponse(body, status=200 if found.is_healthy else 503)
+    response = JsonResponse(body, status=200 if found.is_healthy else 503)
+    response["Cache-Control"] = "no-store"
+    return response
 
 
 def _now() -> datetime:
@@ -240,39 +318,68 @@ def _user(request: Request) -> Any:
 def _task(task_id: str) -> Task:
     task: Task | None = Task.objects.filter(task_id=task_id).first()
     if task is None:
-        raise Http404
+        raise NotFoundError(f"There is no task “{task_id}”.")
+    return task
+
+
+def _task_named(task_id: str) -> Task:
+    """Return the task that the parameter `task_id` names, a deleted one as well."""
+    task: Task | None = Task.all_objects.filter(task_id=task_id).first()
+    if task is None:
+        message = f"there is no task “{task_id[:80]}”"
+        raise RequestRefusedError("task_id", message, found=task_id, allowed="the id of a task")
     return task
 
 
 def _execution(execution_id: int) -> Execution:
-    if execution_id >= 2**63:
-        raise Http404
-    row = Execution.objects.select_related("task").prefetch_related("upstream_executions")
-    execution = row.filter(pk=execution_id).first()
+    rows = Execution.objects.select_related("task").prefetch_related("upstream_executions")
+    execution = rows.filter(pk=execution_id).first()
     if execution is None:
-        raise Http404
+        raise NotFoundError(f"There is no execution {execution_id}.")
     return execution
 
 
-def _body(request: Request, defaults: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields of a small body; unknown fields and wrong types are refused."""
-    if not request.data:
-        return defaults
+def _no_object(found: Any) -> RequestRefusedError:
+    return RequestRefusedError(
+        "", "the body is no object", found=json.dumps(found), allowed="an object of fields"
+    )
+
+
+def _without_read_only(body: Any) -> Any:
+    """Return `body` without what only answers carry, so that an answer can be edited and sent back."""
+    if not isinstance(body, dict):
+        return body
+    return {name: value for name, value in body.items() if name not in docs.READ_ONLY}
+
+
+def _body(request: Request, defaults: dict[str, Any], *, required: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the fields of a small body; unknown or missing fields and wrong types are refused."""
     if not isinstance(request.data, dict):
-        raise ValidationError("An object is needed.")
+        raise _no_object(request.data)
+    known = ", ".join(defaults) or "none"
     for name, value in request.data.items():
+        shown = str(name)[:80]
         if name not in defaults:
-            known = ", ".join(defaults) or "none"
-            raise ValidationError({str(name)[:80]: f"unknown field; known are {known}"})
+            message = f"“{shown}” is no known field; known are {known}"
+            raise RequestRefusedError(shown, message, found=shown, allowed=known)
         if type(value) is not type(defaults[name]):
             kind = "true or false" if isinstance(defaults[name], bool) else "text"
-            raise ValidationError({name: f"{value!r} was found; {kind} is allowed"})
+            found = json.dumps(value)
+            message = f"{found[:80]} was found; {kind} is allowed"
+            raise RequestRefusedError(name, message, found=found, allowed=kind)
+    for name in required:
+        if name not in request.data:
+            raise RequestRefusedError(name, "the field is missing", found="nothing", allowed="text")
     return {**defaults, **request.data}
+
+
+def _page_link(request: Request, page: int) -> str:
+    return replace_query_param(request.build_absolute_uri(), "page", page)
 
 
 def _slots(expression: str, zone: str, count: int) -> list[str | None]:
     slots = iterate_slots(parse_schedule(expression, zone), _now())
-    return [instant(slot) for slot, _ in zip(slots, range(count), strict=False)]
+    return [instant(slot) for slot in islice(slots, count)]
 
 
 def _task_json(task: Task, request: Request) -> dict[str, Any]:
@@ -294,13 +401,13 @@ def _tasks_json(rows: Sequence[Task], request: Request) -> list[dict[str, Any]]:
 
 
 def _log_response(request: Request, execution: Execution) -> Response:
-    allow_only(request, ("offset", "tail", "format"))
     largest = 2**53
     offset = integer(request, "offset", 0, minimum=0, maximum=largest)
-    tail = integer(request, "tail", 0, minimum=1, maximum=largest) if "tail" in request.query_params else None
-    part = selectors.read_log(execution, offset=offset, tail=tail)
-    body = {"execution_id": execution.pk, **dataclasses.asdict(part)}
-    response = Response(body)
+    tail = integer(request, "tail", largest, minimum=1, maximum=largest)
+    is_whole = request.accepted_renderer.format == PlainTextRenderer.format
+    limit = 2 * settings.SCHEDULER_LOG_LIMIT if is_whole else JSON_LOG_PART
+    part = selectors.read_log(execution, offset=offset, tail=None if tail == largest else tail, limit=limit)
+    response = Response({"execution_id": execution.pk, **dataclasses.asdict(part)})
     response["X-Content-Type-Options"] = "nosniff"
     return response
 

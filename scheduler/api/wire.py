@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from django.utils.translation import get_language
+
 from scheduler.descriptions import describe_schedule
 from scheduler.models import Execution, Task
 from scheduler.specs import task_to_spec
@@ -48,7 +50,7 @@ def task_json(
     if not shows_env:
         body["task_env"] = dict.fromkeys(body["task_env"], MASK)
     body["next_run_at"] = instant(task.next_run_at)
-    body["schedule_description"] = describe_schedule(task.schedule)
+    body["schedule_description"] = describe_schedule(task.schedule, get_language() or "en")
     body["schedule_error"] = task.schedule_error
     body["last_execution"] = None if latest is None else execution_json(latest, task.task_id)
     return body

@@ -10,6 +10,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from scheduler.services.tokens import create_token
 
+LONGEST_NAME, LONGEST_DAYS = 100, 36_500
+
 
 class Command(BaseCommand):
     """Prints the token once; only its hash is stored."""
@@ -24,9 +26,13 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Make and print."""
-        user = get_user_model().objects.filter(username=options["user"]).first()
+        user = get_user_model().objects.filter(username=options["user"], is_active=True).first()
         if user is None:
-            raise CommandError(f'there is no user "{options["user"]}"')
-        days = options["days"]
+            raise CommandError(f'there is no active user "{options["user"]}"')
+        name, days = options["name"], options["days"]
+        if len(name) > LONGEST_NAME:
+            raise CommandError(f"--name has {len(name)} characters; at most {LONGEST_NAME} are allowed")
+        if days is not None and not 1 <= days <= LONGEST_DAYS:
+            raise CommandError(f"--days is {days}; a whole number from 1 to {LONGEST_DAYS} is allowed")
         expires_at = None if days is None else datetime.now(UTC) + timedelta(days=days)
-        self.stdout.write(create_token(user, name=options["name"], expires_at=expires_at))
+        self.stdout.write(create_token(user, name=name, expires_at=expires_at))
