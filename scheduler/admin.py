@@ -414,7 +414,7 @@ class ExecutionAdmin(ModelAdmin):
     list_display = [
         "number",
         "state",
-        "task",
+        "of_task",
         "trigger",
         "slot",
         "started",
@@ -436,14 +436,14 @@ class ExecutionAdmin(ModelAdmin):
     paginator = InfinitePaginator
     ordering = ["-queued_at", "-id"]
     change_form_template = "admin/scheduler/execution/change_form.html"
-    readonly_fields = ["state", "slot", "queued", "started", "finished", "seconds"]
+    readonly_fields = ["of_task", "in_run", "state", "slot", "queued", "started", "finished", "seconds"]
     fields = [
-        ("task", "state"),
+        ("of_task", "state"),
         ("trigger", "attempt"),
         ("slot", "queued"),
         ("started", "finished"),
         ("exit_code", "seconds"),
-        ("worker", "run"),
+        ("worker", "in_run"),
         "reason",
     ]
 
@@ -471,6 +471,17 @@ class ExecutionAdmin(ModelAdmin):
         matching = Task.all_objects.filter(task_id__icontains=word).values("pk")
         return queryset.filter(task__in=matching), False
 
+    @display(description=_("Task"))
+    def of_task(self, execution: Execution) -> SafeString:
+        """Return the task as a link."""
+        link = reverse("admin:scheduler_task_change", args=[execution.task_id])
+        return format_html('<a class="s-link" href="{}">{}</a>', link, execution.task.task_id)
+
+    @display(description=_("Run"))
+    def in_run(self, execution: Execution) -> str:
+        """Return the number of the run, of which several executions can be part."""
+        return "–" if execution.run_id is None else str(execution.run_id)
+
     @display(description=_("Scheduled for"))
     def slot(self, execution: Execution) -> SafeString:
         """Return the slot in the zone of the task."""
@@ -481,7 +492,7 @@ class ExecutionAdmin(ModelAdmin):
         """Return the start in the zone of the task."""
         return instant(execution.started_at, execution.task.zone)
 
-    @display(description=_("Queued"))
+    @display(description=_("Queued at"))
     def queued(self, execution: Execution) -> SafeString:
         """Return when it was queued, in the zone of the task."""
         return instant(execution.queued_at, execution.task.zone)
