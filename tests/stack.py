@@ -58,7 +58,7 @@ class Stack:
     def stop(self, process: subprocess.Popen[bytes]) -> int:
         """Stop one process in order and return its exit code."""
         process.send_signal(signal.SIGTERM)
-        return process.wait(30)
+        return process.wait(60)
 
     def close(self) -> None:
         """Stop everything, by force where needed."""
@@ -128,7 +128,7 @@ def kill_tree(pid: int) -> None:
             continue
 
 
-def wait_until(condition: Callable[[], Any], *, seconds: float = 30, what: str = "the condition") -> Any:
+def wait_until(condition: Callable[[], Any], *, seconds: float = 90, what: str = "the condition") -> Any:
     """Wait until `condition` returns something true and return it; fail after `seconds`."""
     end = time.monotonic() + seconds
     for _ in _ticks(end):
