@@ -1,0 +1,122 @@
+"""What the documentation says is so: settings, commands, links and examples are those of the code."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from django.core.management import get_commands
+
+from scheduler.config_file import parse_config, task_fields
+from scheduler.management.commands.generate_docs import PAGE, configuration_page
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+READ_SETTING = re.compile(r'env\.(\w+)\(\s*"([A-Z_]+)"(?:,\s*([^,)]+))?')
+SETTINGS = {
+    name: default
+    for _reader, name, default in READ_SETTING.findall(
+        (ROOT / "schedsite" / "settings.py").read_text(encoding="utf-8")
+    )
+}
+
+
+def _ids(pages: list[Path]) -> list[str]:
+    return [str(page.relative_to(ROOT)) for page in pages]
+
+
+def _slug(heading: str) -> str:
+    """Return the anchor that GitHub gives a heading."""
+    return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
+
+
+def _anchors(page: Path) -> set[str]:
+    return {
+        _slug(title) for title in re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+
+
+def test_configuration_reference_is_current() -> None:
+    assert PAGE.read_text(encoding="utf-8") == configuration_page(), "run: python manage.py generate_docs"
+
+
+def test_configuration_reference_names_every_field_of_a_task() -> None:
+    page = configuration_page()
+
+    assert [f.name for f in task_fields() if f"`{f.name}`" not in page] == []
+
+
+@pytest.mark.parametrize("name", [*sorted(SETTINGS), "SECRET_KEY"])
+def test_every_setting_is_documented(name: str) -> None:
+    assert f"| `{name}` |" in (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, default in SETTINGS.items() if re.fullmatch(r'\d+|"[^"]*"', default)]
+)
+def test_documented_default_of_a_setting_is_that_of_the_code(name: str) -> None:
+    page = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+
+    row = next(line for line in page.splitlines() if line.startswith(f"| `{name}` |"))
+
+    assert row.split("|")[2].strip() == f"`{SETTINGS[name].strip(chr(34))}`"
+
+
+def test_settings_page_names_no_setting_that_does_not_exist() -> None:
+    page = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+
+    named = re.findall(r"^\| `([A-Z_]+)` \|", page, re.MULTILINE)
+
+    assert set(named) == {*SETTINGS, "SECRET_KEY"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_ids(PAGES))
+def test_links_lead_somewhere(page: Path) -> None:
+    broken = []
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        if target.startswith(("http:", "https:", "mailto:")):
+            continue
+        path, _, anchor = target.partition("#")
+        linked = (page.parent / path).resolve() if path else page
+        if not linked.exists() or (anchor and anchor not in _anchors(linked)):
+            broken.append(target)
+
+    assert broken == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_ids(PAGES))
+def test_commands_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+
+    commands = set(re.findall(r"manage\.py ([a-z_]+)", text))
+    targets = set(re.findall(r"(?:^|`)make ([a-z]+)", text, re.MULTILINE))
+
+    assert commands <= set(get_commands())
+    assert targets <= set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_ids(PAGES))
+def test_examples_of_tasks_are_accepted(page: Path) -> None:
+    for block in re.findall(r"```json\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
+        example = json.loads(block)
+        if isinstance(example, dict) and ("tasks" in example or "task_id" in example):
+            assert parse_config(block, file=page.name).specs
+
+
+def test_both_readmes_have_the_same_commands_and_links() -> None:
+    english, chinese = (
+        (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "README.zh-CN.md")
+    )
+
+    def links(text: str) -> list[str]:
+        return [link for link in re.findall(r"\]\(([^)]+)\)", text) if not link.startswith("README")]
+
+    def commands(text: str) -> list[str]:
+        return [
+            line.split("#")[0].strip() for line in re.findall(r"^(?:make|\.venv|python3|PORT).*$", text, re.M)
+        ]
+
+    assert links(english) == links(chinese)
+    assert commands(english) == commands(chinese)
