@@ -1,0 +1,140 @@
+"""Reads that span models: logs by byte, health, and the indexes that pages lean on."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from rest_framework.request import Request
+from rest_framework.test import APIRequestFactory
+
+from scheduler import selectors
+from scheduler.api.pagination import ExecutionPage, encode_cursor
+from scheduler.api.parameters import filter_executions
+from scheduler.choices import Status
+from scheduler.models import Execution, ExecutionLog, Process
+from tests.conftest import NOON
+from tests.integration.test_api import add_executions
+
+
+@pytest.fixture
+def execution(make_task: Any) -> Execution:
+    return add_executions(make_task("a"), 1)[0]
+
+
+def store(execution: Execution, *texts: str) -> None:
+    """Store pieces one after the other."""
+    offset = 0
+    for text in texts:
+        size = len(text.encode())
+        ExecutionLog.objects.create(execution=execution, offset=offset, size=size, text=text)
+        offset += size
+    Execution.objects.filter(pk=execution.pk).update(log_size=offset)
+    execution.refresh_from_db()
+
+
+def test_parts_read_one_after_the_other_give_the_whole_log(execution: Execution) -> None:
+    texts = ["α" * 10_000, "b" * 10_000, "中文\n" * 3_000, "end"]
+    store(execution, *texts)
+
+    read, part = "", selectors.read_log(execution, limit=15_000)
+    parts = 1
+    while part.next_offset < part.size:
+        read += part.text
+        part = selectors.read_log(execution, offset=part.next_offset, limit=15_000)
+        parts += 1
+
+    assert read + part.text == "".join(texts)
+    assert parts == 3
+
+
+def test_a_character_that_the_offset_cuts_is_left_out(execution: Execution) -> None:
+    store(execution, "aé中z")
+
+    assert [selectors.read_log(execution, offset=n).text for n in range(8)] == [
+        "aé中z", "é中z", "中z", "中z", "z", "z", "z", "",
+    ]  # fmt: skip
+
+
+def test_a_tail_ends_at_the_end_however_small_the_limit(execution: Execution) -> None:
+    store(execution, "x" * 50_000, "y" * 50_000)
+
+    part = selectors.read_log(execution, tail=90_000, limit=1_000)
+
+    assert (part.offset, part.next_offset, part.text) == (99_000, 100_000, "y" * 1_000)
+
+
+def test_an_offset_beyond_the_end_is_an_empty_part_of_a_log_of_its_true_size(execution: Execution) -> None:
+    store(execution, "abc")
+
+    part = selectors.read_log(execution, offset=1_000)
+
+    assert (part.text, part.next_offset, part.size) == ("", 1_000, 3)
+
+
+def test_a_piece_with_replaced_bytes_is_met_approximately(execution: Execution) -> None:
+    ExecutionLog.objects.create(execution=execution, offset=0, size=4, text="\ufffd" * 4)
+
+    assert selectors.read_log(execution, offset=2).text == "\ufffd" * 2
+
+
+def test_the_latest_execution_of_each_task_is_found_at_once(
+    make_task: Any, django_assert_num_queries: Any
+) -> None:
+    tasks = [make_task(name) for name in "abc"]
+    newest = [add_executions(task, 3)[-1].pk for task in tasks[:2]]
+
+    with django_assert_num_queries(2):  # executions, their upstreams
+        found = selectors.latest_executions([task.pk for task in tasks])
+
+    assert found.keys() == {tasks[0].pk, tasks[1].pk}
+    assert [found[task.pk].pk for task in tasks[:2]] == newest
+
+
+def heartbeat(kind: Process.Kind) -> None:
+    Process.objects.create(
+        kind=kind, host_id="h", host="h", pid=1, start_ticks=1, started_at=NOON, heartbeat_at=NOON
+    )
+
+
+def test_health_needs_a_dispatcher_a_worker_and_a_queue_that_moves(make_task: Any) -> None:
+    heartbeat(Process.Kind.DISPATCHER)
+    heartbeat(Process.Kind.CLUSTER)
+    healthy = selectors.health(NOON)
+    add_executions(make_task("a"), 1, status=Status.QUEUED, finished_at=None, queued_at=NOON)
+    young = selectors.health(NOON + timedelta(seconds=10))
+    Execution.objects.update(queued_at=NOON - timedelta(minutes=6))
+    stuck = selectors.health(NOON)
+    silent = selectors.health(NOON + timedelta(hours=1))
+
+    assert (healthy.is_healthy, healthy.dispatchers, healthy.workers, healthy.backlog) == (True, 1, 1, 0)
+    assert (young.is_healthy, young.backlog) == (True, 1)
+    assert stuck.reasons == ["1 executions are queued, some for more than five minutes"]
+    assert len(silent.reasons) == 2
+
+
+@pytest.mark.parametrize("direction", ["", "older", "newer"])
+@pytest.mark.parametrize(
+    ("query", "index"), [("", "execution_history"), ("&status=timeout", "execution_history_status")]
+)
+def test_a_page_of_history_is_read_from_its_index_without_sorting(
+    execution: Execution, make_task: Any, query: str, index: str, direction: str
+) -> None:
+    add_executions(make_task("other"), 3_000, status=Status.TIMEOUT)
+    rows = add_executions(execution.task, 1_000)
+    add_executions(execution.task, 20, status=Status.TIMEOUT)
+    cursor = f"&cursor={encode_cursor(rows[50], is_newer=direction == 'newer')}" if direction else ""
+    request = Request(APIRequestFactory().get(f"/?page_size=50{query}{cursor}"))
+    queryset = filter_executions(request, Execution.objects.filter(task=execution.task))
+
+    page = ExecutionPage(request, queryset)
+    with connection.cursor() as sql:
+        if connection.vendor == "postgresql":  # a table this small would be read as a whole
+            sql.execute("ANALYZE scheduler_execution")
+            sql.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")
+    plan = page.queryset.explain()
+
+    assert index in plan
+    assert "TEMP B-TREE" not in plan and "Sort" not in plan, plan
