@@ -24,7 +24,6 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
-from django_q import models as queue_models
 from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import display
@@ -37,13 +36,14 @@ from scheduler.config_file import dump_config
 from scheduler.exceptions import ConflictError
 from scheduler.forms import TaskForm
 from scheduler.models import ApiToken, Execution, Process, Task
+from scheduler.queues import QUEUE_MODELS
 from scheduler.services import runs, tasks
 from scheduler.services.configuration import export_specs
 from scheduler.templatetags.scheduler_site import duration, in_words, instant, pill, relative, strip, ticking
 
 HISTORY_PAGE = 20
 
-for model in (queue_models.Schedule, queue_models.Success, queue_models.Failure, queue_models.OrmQ):
+for model in QUEUE_MODELS:
     if admin.site.is_registered(model):
         admin.site.unregister(model)  # whoever may add a django-q2 schedule may run any function
 

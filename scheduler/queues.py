@@ -12,12 +12,15 @@ from functools import lru_cache
 from django.conf import settings
 from django.db import transaction
 from django_q.brokers import Broker, get_broker
+from django_q.models import Failure, OrmQ, Schedule, Success
 from django_q.tasks import async_task
 
 logger = logging.getLogger(__name__)
 
 DEFAULT_QUEUE = "default"
 WORK = "scheduler.jobs.work"
+#: What django-q2 shows in an admin site; people must not see it, for a schedule of it runs any function.
+QUEUE_MODELS = (Schedule, Success, Failure, OrmQ)
 
 
 @lru_cache(maxsize=64)
