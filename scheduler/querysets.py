@@ -139,7 +139,7 @@ class ExecutionQuerySet(models.QuerySet["Execution"]):
     ) -> list[int]:
         connection = connections[self.db]
         fields = [self._column_field(name) for name in names]
-        columns: list[str] = ["id", *(["claim"] if with_claim else []), *(str(f.column) for f in fields)]
+        columns: list[str] = ["id", *(["held"] if with_claim else []), *(str(f.column) for f in fields)]
         rows = [
             [
                 change.execution_id,
@@ -169,7 +169,7 @@ class ExecutionQuerySet(models.QuerySet["Execution"]):
             sql = (
                 f"WITH v({', '.join(columns)}) AS (VALUES {values}) "  # noqa: S608 - names are ours, values are bound
                 f"UPDATE {table} SET {sets} FROM v WHERE {table}.id = v.id"
-                + (f" AND {table}.claim = v.claim" if with_claim else "")
+                + (f" AND {table}.claim = v.held" if with_claim else "")
                 + f" AND {table}.status IN ({sources}) RETURNING {table}.id"
             )
             with connection.cursor() as cursor:

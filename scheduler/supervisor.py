@@ -63,6 +63,7 @@ class Supervisor:
         self._record_at = float("inf")
         self._claim_at = self._orders_at = self._read_at = self._beat_at = self._adopt_at = 0.0
         self._is_flooded = False
+        self._may_have_strays = False
 
     # --- the loop -----------------------------------------------------------------------------------
 
@@ -73,6 +74,7 @@ class Supervisor:
                 self._step()
             except (DatabaseError, InterfaceError):
                 logger.exception("the database does not answer; commands go on, outcomes wait")
+                self._may_have_strays = True
                 if not connection.in_atomic_block:
                     connection.close()
                 self._wait(RETRY_DATABASE)
@@ -101,7 +103,7 @@ class Supervisor:
         self._read_logs(now)
 
     def _is_done(self) -> bool:
-        if self.reports:
+        if self.reports or (self._may_have_strays and not is_stopping()):
             return False
         if is_stopping() and settings.SCHEDULER_STOP == "leave":
             return True
@@ -163,9 +165,12 @@ class Supervisor:
         """Take over what workers of this host that died were running."""
         orphans = claims.orphans(host_id=self.spool.host_id, now=datetime.now(UTC))
         mine = claims.take_over(orphans, owner=self.process) if orphans else []
-        if not mine:
-            return
-        logger.warning("taking over %d executions from a worker that is gone", len(mine))
+        if mine:
+            logger.warning("taking over %d executions from a worker that is gone", len(mine))
+            self._take_up(mine)
+
+    def _take_up(self, mine: list[Claimed]) -> None:
+        """Go on with executions that this process owns and does not watch."""
         running, ended, never = recovery.recover(mine, self.spool, now=datetime.now(UTC))
         for claimed, command in running:
             self._watch(claimed, command, offset=_stored_until(claimed.execution_id))
@@ -242,8 +247,8 @@ class Supervisor:
         self._claim_at = min(self._claim_at, now)
 
     def _obey(self) -> None:
-        """Stop what was cancelled, and what belongs to somebody else by now."""
-        if not self.watched:
+        """Stop what was cancelled, and what belongs to somebody else by now; take up what was lost sight of."""
+        if not self.watched and not self._may_have_strays:
             return
         rows = Execution.objects.running().filter(owner=self.process)
         orders = {
@@ -261,6 +266,12 @@ class Supervisor:
             elif reason is not None:
                 watched.cancel_reason = reason
                 watched.command.stop("cancel")
+        # A claim may have been committed though its answer was lost with the connection.
+        strays = orders.keys() - self.watched.keys() - {r.claimed.execution_id for r in self.reports}
+        if strays:
+            logger.warning("taking up %d executions that were claimed and lost sight of", len(strays))
+            self._take_up(claims.held(sorted(strays), owner=self.process))
+        self._may_have_strays = False
 
     def _read_logs(self, now: float) -> None:
         is_due = now >= self._read_at

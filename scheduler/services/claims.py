@@ -91,6 +91,11 @@ def _claimed(row: Execution) -> Claimed:
     )
 
 
+def held(execution_ids: Sequence[int], *, owner: Process) -> list[Claimed]:
+    """Return those of the executions that run and that `owner` owns."""
+    return [_claimed(row) for row in Execution.objects.running().filter(pk__in=execution_ids, owner=owner)]
+
+
 def orphans(*, host_id: str, now: datetime) -> list[Claimed]:
     """Return the running executions whose worker on this host is gone."""
     oldest = now - timedelta(seconds=settings.SCHEDULER_LEASE)
