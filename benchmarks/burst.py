@@ -66,7 +66,8 @@ def main() -> None:
     from scheduler.config_file import validate_task
     from scheduler.models import Execution, Process, Run
     from scheduler.queues import wake
-    from scheduler.services.runs import new_run, queued_row, request_run
+    from scheduler.services.rows import new_run, queued_row
+    from scheduler.services.runs import request_run
     from scheduler.services.tasks import save_task
 
     call_command("migrate", verbosity=0)
@@ -85,7 +86,7 @@ def main() -> None:
         time.sleep(0.15)
     before = cpu_seconds(worker)
     runs = Run.objects.bulk_create(
-        [new_run(task, trigger=Trigger.MANUAL, user=None, now=now) for _ in range(COUNT)]
+        [new_run(task, trigger=Trigger.MANUAL, user=None, now=now, graph_pk=None) for _ in range(COUNT)]
     )
     begin = datetime.now(UTC)
     Execution.objects.bulk_create([queued_row(task, run=run, now=begin) for run in runs])

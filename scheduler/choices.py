@@ -27,6 +27,15 @@ RETRIED = frozenset({Status.TECHNICAL_FAILURE, Status.TIMEOUT})
 TERMINAL = frozenset(Status) - ACTIVE
 
 
+class RunStatus(models.TextChoices):
+    """The state of a run, derived from the outcomes in it."""
+
+    RUNNING = "running", _("Running")
+    SUCCESS = "success", _("Success")
+    FAILED = "failed", _("Failed")
+    CANCELLED = "cancelled", _("Cancelled")
+
+
 class Trigger(models.TextChoices):
     """Why an execution exists."""
 

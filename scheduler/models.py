@@ -196,9 +196,10 @@ class TaskDependency(models.Model):
 
 
 class RunGraph(models.Model):
-    """The dependencies that runs of one task follow, shared by all runs that began with the same ones.
+    """The dependencies that runs follow, shared by all runs that began with the same ones.
 
-    `edges` is a list of ``[upstream pk, downstream pk]``; a run keeps to it when edges change meanwhile.
+    `edges` is a sorted list of ``[upstream pk, downstream pk]``: all edges into what is downstream of the first
+    task, those from tasks outside of the run as well. A run keeps to it when dependencies change meanwhile.
     """
 
     digest = models.CharField(max_length=64, unique=True)
@@ -212,13 +213,15 @@ class Run(models.Model):
     """Everything that one trigger sets in motion."""
 
     trigger = models.CharField(_("trigger"), max_length=10, choices=Trigger.choices)
-    first_task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="runs")
+    first_task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="runs", db_index=False)
     graph = models.ForeignKey(RunGraph, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )
     created_at = models.DateTimeField(_("created"))
     finished_at = models.DateTimeField(_("finished"), null=True, blank=True)
+    cancelled_at = models.DateTimeField(_("cancelled"), null=True, blank=True)
+    cancel_reason = models.TextField(blank=True, default="")
 
     objects = RunQuerySet.as_manager()
 
@@ -227,6 +230,7 @@ class Run(models.Model):
         verbose_name_plural = _("runs")
         indexes = [
             models.Index(F("id").desc(), name="run_open", condition=Q(finished_at=None)),  # what goes on now
+            models.Index("first_task", F("id").desc(), name="run_history"),  # runs that began with a task
         ]
 
     def __str__(self) -> str:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import connections, models
-from django.db.models import Q, TextField
+from django.db.models import Case, Exists, OuterRef, Q, TextField, Value, When
 from django.db.models.functions import Cast
 
-from scheduler.choices import ACTIVE, TERMINAL, Status
+from scheduler.choices import ACTIVE, FAILED, TERMINAL, RunStatus, Status
 from scheduler.engine.states import SOURCES
 
 if TYPE_CHECKING:
@@ -42,6 +42,28 @@ class RunQuerySet(models.QuerySet["Run"]):
     def open(self) -> RunQuerySet:
         """Runs that have not ended."""
         return self.filter(finished_at=None)
+
+    def with_status(self) -> RunQuerySet:
+        """Annotate `status`, a RunStatus: a failed outcome counts before a cancelled one, and that before success.
+
+        Skipped tasks do not count: what kept them from running does.
+        """
+        executions: Any = self.model._meta.get_field("executions").related_model
+        outcomes = executions.objects.filter(run=OuterRef("pk"), is_outcome=True).order_by()
+        status = Case(
+            When(finished_at=None, then=Value(RunStatus.RUNNING)),
+            When(Exists(outcomes.filter(status__in=sorted(FAILED))), then=Value(RunStatus.FAILED)),
+            When(Exists(outcomes.filter(status=Status.CANCELLED)), then=Value(RunStatus.CANCELLED)),
+            default=Value(RunStatus.SUCCESS),
+            output_field=models.CharField(),
+        )
+        annotated: Any = self.annotate(status=status)
+        rows: RunQuerySet = annotated
+        return rows
+
+    def newest_first(self) -> RunQuerySet:
+        """The latest run first."""
+        return self.order_by("-id")
 
 
 class ProcessQuerySet(models.QuerySet["Process"]):

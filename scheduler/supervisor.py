@@ -239,12 +239,16 @@ class Supervisor:
         if not self.reports or (len(self.reports) < RECORD_AT and now < self._record_at and self.watched):
             return
         reports = self.reports
-        finish(reports)
+        queues = finish(reports, now=datetime.now(UTC))
         self.reports = self.reports[len(reports) :]
         self._record_at = float("inf")
         for report in reports:
             self.spool.remove(report.claimed.execution_id, report.claimed.claim)
+        # What became ready in the own queue is taken here, without a wake-up.
         self._claim_at = min(self._claim_at, now)
+        for queue in queues:
+            if queue != self.process.queue or is_stopping() or len(self.watched) >= settings.SCHEDULER_SLOTS:
+                wake(queue)
 
     def _obey(self) -> None:
         """Stop what was cancelled, and what belongs to somebody else by now; take up what was lost sight of."""

@@ -28,10 +28,11 @@ def own_folders(settings: Any, tmp_path: Path) -> None:
 def no_kept_rows() -> None:
     """Forget what a process keeps of its database: here it is another one in each test."""
     from scheduler import queues
-    from scheduler.services import claims
+    from scheduler.services import claims, graphs
 
     queues._broker.cache_clear()
     claims._spec.cache_clear()
+    graphs.forget()
 
 
 @pytest.fixture

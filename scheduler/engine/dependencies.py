@@ -142,10 +142,11 @@ class UpstreamState:
     Attributes:
         task: its name, for the reason.
         in_run: it belongs to the same run; otherwise only its last success counts.
-        status: of its last attempt in this run; None when it has none yet.
+        status: of its last attempt in this run, None when it has none yet; outside of the run, of its latest outcome.
         is_final: `status` is an outcome; no retry follows.
         execution_id: of that attempt.
         is_fresh: outside of the run: it has succeeded since the downstream task last started.
+        is_recent: outside of the run: `status` came about since the downstream task last started.
         last_success_at: outside of the run; UTC.
         used_by: outside of the run: the execution of the downstream task that used that success.
     """
@@ -156,6 +157,7 @@ class UpstreamState:
     is_final: bool = False
     execution_id: int | None = None
     is_fresh: bool = False
+    is_recent: bool = False
     last_success_at: datetime | None = None
     used_by: int | None = None
 
@@ -193,6 +195,21 @@ def readiness(rule: TriggerRule, upstreams: Sequence[UpstreamState]) -> Readines
         if not (upstream.is_done if upstream.in_run else upstream.is_fresh):
             return Readiness(Verdict.WAIT, _waits_for(upstream))
     return Readiness(Verdict.START)
+
+
+def slot_readiness(rule: TriggerRule, upstreams: Sequence[UpstreamState]) -> Readiness:
+    """Decide whether a task with a schedule and upstreams may start at its slot: START or NEVER.
+
+    No upstream belongs to the run that would begin. ``all_success`` and ``all_done`` ask that each has succeeded
+    since the task last started, ``any_failed`` that the latest outcome of one, since then, is a failure.
+    """
+    if rule != TriggerRule.ANY_FAILED:
+        found = readiness(rule, upstreams)
+        return found if found.verdict is Verdict.START else Readiness(Verdict.NEVER, found.reason)
+    if not upstreams or any(upstream.is_recent and upstream.status in FAILED for upstream in upstreams):
+        return Readiness(Verdict.START)
+    names = ", ".join(upstream.task for upstream in upstreams)
+    return Readiness(Verdict.NEVER, f"no upstream has failed since the last start: {names}")
 
 
 def _after_a_failure(upstreams: Sequence[UpstreamState]) -> Readiness:

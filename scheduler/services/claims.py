@@ -41,7 +41,7 @@ def claim(*, owner: Process, queue: str, limit: int, now: datetime) -> list[Clai
             return []
         token = secrets.token_hex(8)
         won = Execution.objects.all().claim(ids=_within_limits(candidates), owner=owner, claim=token, now=now)
-        rows = list(Execution.objects.filter(pk__in=won).order_by("-priority", "pk"))
+        rows = list(Execution.objects.filter(pk__in=won).select_related("run").order_by("-priority", "pk"))
     crashpoints.passed("claim.after_commit")
     return [_claimed(row) for row in rows]
 
@@ -79,6 +79,7 @@ def _claimed(row: Execution) -> Claimed:
         claim=row.claim,
         task_pk=row.task_id,
         run_pk=row.run_id,
+        graph_pk=None if row.run is None else row.run.graph_id,
         revision_pk=row.revision_id,
         attempt=row.attempt,
         retries_left=row.retries_left,
@@ -93,7 +94,10 @@ def _claimed(row: Execution) -> Claimed:
 
 def held(execution_ids: Sequence[int], *, owner: Process) -> list[Claimed]:
     """Return those of the executions that run and that `owner` owns."""
-    return [_claimed(row) for row in Execution.objects.running().filter(pk__in=execution_ids, owner=owner)]
+    return [
+        _claimed(row)
+        for row in Execution.objects.running().filter(pk__in=execution_ids, owner=owner).select_related("run")
+    ]
 
 
 def orphans(*, host_id: str, now: datetime) -> list[Claimed]:
@@ -101,7 +105,7 @@ def orphans(*, host_id: str, now: datetime) -> list[Claimed]:
     oldest = now - timedelta(seconds=settings.SCHEDULER_LEASE)
     return [
         _claimed(row)
-        for row in Execution.objects.running().filter(owner__host_id=host_id).select_related("owner")
+        for row in Execution.objects.running().filter(owner__host_id=host_id).select_related("owner", "run")
         if row.owner is not None
         and is_gone(row.owner, host_id=host_id, lease_expired=row.owner.heartbeat_at < oldest)
     ]
@@ -152,6 +156,6 @@ def reap(*, host_id: str, now: datetime) -> set[str]:
     oldest = now - timedelta(seconds=settings.SCHEDULER_LEASE)
     lost = Execution.objects.running().filter(owner__heartbeat_at__lt=oldest).exclude(owner__host_id=host_id)
     ownerless = Execution.objects.running().filter(owner=None)
-    rows = [*lost, *ownerless]
+    rows = [*lost.select_related("run"), *ownerless.select_related("run")]
     reports = [Report(_claimed(row), Status.TECHNICAL_FAILURE, now, reason=WORKER_LOST) for row in rows]
-    return finish(reports) if reports else set()
+    return finish(reports, now=now) if reports else set()

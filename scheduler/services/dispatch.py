@@ -5,21 +5,24 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.db.models import F, Min
 
 from scheduler import crashpoints
-from scheduler.choices import Concurrency, MisfirePolicy, Status, Trigger
+from scheduler.choices import Concurrency, MisfirePolicy, Status, Trigger, TriggerRule
 from scheduler.engine.concurrency import OverlapDecision, decide_overlap
+from scheduler.engine.dependencies import Readiness, UpstreamState, Verdict, slot_readiness
 from scheduler.engine.misfire import MissedSpan, due_slots, plan_slots
 from scheduler.engine.schedules import next_slot, parse_schedule
-from scheduler.models import Execution, Run, Task
+from scheduler.models import Execution, Run, Task, TaskDependency
 from scheduler.queues import DEFAULT_QUEUE, wake
-from scheduler.services.outcomes import announce
-from scheduler.services.runs import REPLACED, cancel_all, new_run, overlap_reason, queued_row, skipped_row
+from scheduler.services.graphs import graphs_of
+from scheduler.services.outcomes import REPLACED, announce, cancel_all
+from scheduler.services.rows import link_upstreams, new_run, overlap_reason, queued_row, skipped_row
+from scheduler.upstreams import outside_states
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +47,9 @@ class _Draft:
     missed: list[tuple[Task, MissedSpan, str]] = field(default_factory=list)
     replaced: list[int] = field(default_factory=list)
     moved: list[Task] = field(default_factory=list)
+    graphs: dict[int, int] = field(default_factory=dict)
+    upstreams: dict[int, list[UpstreamState]] = field(default_factory=dict)
+    links: list[tuple[Execution, list[int]]] = field(default_factory=list)
 
 
 def dispatch_due(now: datetime) -> DispatchResult:
@@ -109,7 +115,8 @@ def _dispatch_tasks(tasks: Sequence[Task], now: datetime, result: DispatchResult
     )
     for task_pk, pk, status in rows:
         active[task_pk].append((pk, status))
-    draft = _Draft()
+    pks = [task.pk for task in tasks]
+    draft = _Draft(graphs=graphs_of(pks), upstreams=_upstreams(pks))
     for task in tasks:
         try:
             _plan(task, active[task.pk], now, draft)
@@ -140,20 +147,39 @@ def _plan(task: Task, active: list[tuple[int, str]], now: datetime, draft: _Draf
 def _plan_slot(
     task: Task, slot: datetime, active: list[tuple[int, str]], now: datetime, draft: _Draft
 ) -> None:
+    upstreams = draft.upstreams.get(task.pk, [])
+    found = slot_readiness(TriggerRule(task.trigger_rule), upstreams)
     decision = decide_overlap(
         Concurrency(task.concurrency), active_count=len(active), max_parallel=task.max_parallel
     )
-    if decision is OverlapDecision.SKIP:
-        reason = overlap_reason([row for row in active if row[0]])
+    if found.verdict is Verdict.START and decision is OverlapDecision.SKIP:
+        found = Readiness(Verdict.NEVER, overlap_reason([row for row in active if row[0]]))
+    if found.verdict is Verdict.NEVER:
         draft.executions.append(
-            skipped_row(task, trigger=Trigger.SCHEDULE, reason=reason, now=now, scheduled_for=slot)
+            skipped_row(task, trigger=Trigger.SCHEDULE, reason=found.reason, now=now, scheduled_for=slot)
         )
         return
     if decision is OverlapDecision.REPLACE:
         draft.replaced += [pk for pk, _ in active if pk]
-    run = new_run(task, trigger=Trigger.SCHEDULE, user=None, now=now)
-    draft.executions.append(queued_row(task, run=run, now=now, scheduled_for=slot))
+    # On another host the clock may be ahead: what is used here must not look fresh afterwards.
+    at = max([now, *(up.last_success_at for up in upstreams if up.is_fresh and up.last_success_at)])
+    run = new_run(task, trigger=Trigger.SCHEDULE, user=None, now=now, graph_pk=draft.graphs.get(task.pk))
+    execution = queued_row(task, run=run, now=at, scheduled_for=slot)
+    draft.executions.append(execution)
+    draft.links.append((execution, [up.execution_id for up in upstreams if up.is_fresh and up.execution_id]))
+    draft.upstreams[task.pk] = [replace(up, is_fresh=False, is_recent=False) for up in upstreams]
     active.append((0, Status.QUEUED))
+
+
+def _upstreams(task_pks: Sequence[int]) -> dict[int, list[UpstreamState]]:
+    """Return the states of the upstreams of those tasks that have any, by task, ordered by name."""
+    rows = TaskDependency.objects.filter(downstream__in=task_pks).order_by("upstream__task_id")
+    edges = list(rows.values_list("downstream_id", "upstream_id", "upstream__task_id"))
+    states = outside_states([(down, up) for down, up, _ in edges], {up: name for _, up, name in edges})
+    found: dict[int, list[UpstreamState]] = defaultdict(list)
+    for down, up, _ in edges:
+        found[down].append(states[(down, up)])
+    return found
 
 
 def _missed_reason(task: Task, missed: MissedSpan, now: datetime) -> str:
@@ -175,6 +201,7 @@ def _write(draft: _Draft, now: datetime, result: DispatchResult) -> None:
         if execution.run is not None:
             execution.run_id = execution.run.pk
     Execution.objects.bulk_create(draft.executions)
+    link_upstreams(draft.links)
     announce([e.pk for e in draft.executions if e.status == Status.SKIPPED])
     Task.objects.bulk_update(draft.moved, ["next_run_at", "schedule_error"], batch_size=200)
     for execution in draft.executions:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -17,9 +17,13 @@ from scheduler.config_file import TaskSpec
 from scheduler.engine.retry import RetryPolicy, next_attempt_at
 from scheduler.models import Execution, ExecutionLog, Run
 from scheduler.querysets import Transition
+from scheduler.queues import wake_after_commit
+from scheduler.services.downstream import Ended, follow, lock_downstream
 from scheduler.signals import execution_finished
 
 logger = logging.getLogger(__name__)
+
+REPLACED = "replaced by a newer execution"
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,7 @@ class Claimed:
     claim: str
     task_pk: int
     run_pk: int | None
+    graph_pk: int | None
     revision_pk: int
     attempt: int
     retries_left: int
@@ -65,24 +70,57 @@ class Report:
     pieces: Sequence[LogPiece] = field(default_factory=tuple)
 
 
-def finish(reports: Collection[Report]) -> set[str]:
-    """Record how executions ended, with their logs and what follows; return the queues that got work.
+def finish(reports: Collection[Report], *, now: datetime) -> set[str]:
+    """Record how executions ended, with their logs and what follows; return the queues that got work to do now.
 
     A report whose claim was lost changes nothing. Sends `execution_finished` for the outcomes.
     """
     retries = {r.claimed.execution_id: _retry_at(r) for r in reports}
     with transaction.atomic():
+        lock_downstream(_places(r.claimed for r in reports if retries[r.claimed.execution_id] is None))
         won = set(Execution.objects.all().transition(_changes(reports, retries)))
         kept = [r for r in reports if r.claimed.execution_id in won]
         _store_pieces([piece for r in kept for piece in r.pieces])
         again = [_retry(r, at) for r in kept if (at := retries[r.claimed.execution_id]) is not None]
         Execution.objects.bulk_create(again)
-        outcomes = [r for r in kept if retries[r.claimed.execution_id] is None]
-        close_runs({r.claimed.run_pk for r in outcomes if r.claimed.run_pk})
-        announce([r.claimed.execution_id for r in outcomes])
+        outcomes = [r.claimed for r in kept if retries[r.claimed.execution_id] is None]
+        queues = settle(
+            [c.execution_id for c in outcomes],
+            runs={c.run_pk for c in outcomes if c.run_pk},
+            places=_places(outcomes),
+            now=now,
+        )
         crashpoints.passed("exit.before_commit")
     crashpoints.passed("exit.after_commit")
-    return {execution.queue for execution in again}
+    return queues
+
+
+def _places(claimed: Iterable[Claimed]) -> list[Ended]:
+    """Return run and task of what something follows from."""
+    return [(c.run_pk, c.task_pk) for c in claimed if c.run_pk is not None and c.graph_pk is not None]
+
+
+def settle(
+    execution_ids: Collection[int], *, runs: Collection[int], places: Collection[Ended], now: datetime
+) -> set[str]:
+    """Do what belongs to outcomes that were just recorded: what follows downstream, ended runs, the signal.
+
+    In the transaction of the caller.
+
+    Args:
+        runs: the runs that may have ended.
+        places: run and task of outcomes in runs that have something downstream.
+
+    Returns:
+        the queues that got work to do now.
+    """
+    following = follow(places, now=now)
+    close_runs(runs)
+    announce([*execution_ids, *(execution.pk for execution in following.skipped)])
+    queues = {execution.queue for execution in following.queued}
+    if following.replaced:
+        cancel_all(following.replaced, reason=REPLACED, now=now)
+    return queues
 
 
 def _changes(reports: Collection[Report], retries: dict[int, datetime | None]) -> list[Transition]:
@@ -147,6 +185,39 @@ def close_runs(run_pks: Collection[int]) -> None:
         .order_by("-finished_at")
         .values("finished_at")[:1]
     )
+
+
+def cancel_all(execution_ids: Sequence[int], *, reason: str, now: datetime) -> int:
+    """Cancel or ask to stop each of the executions; return how many were still active.
+
+    In the transaction of the caller; queues that get work by it are woken after its commit.
+    """
+    places = list(
+        Execution.objects.filter(pk__in=execution_ids, status=Status.QUEUED).values_list(
+            "pk", "run_id", "task_id", "run__graph_id"
+        )
+    )
+    lock_downstream((run, task) for _, run, task, graph in places if run and graph)
+    asked = (
+        Execution.objects.running()
+        .filter(pk__in=execution_ids, cancel_requested_at=None)
+        .update(cancel_requested_at=now, cancel_reason=reason)
+    )
+    already = Execution.objects.running().filter(pk__in=execution_ids).count() - asked
+    values = {"finished_at": now, "reason": reason, "is_outcome": True}
+    won = set(
+        Execution.objects.all().transition(
+            Transition(pk, Status.CANCELLED, claim="", values=values) for pk, *_ in places
+        )
+    )
+    queues = settle(
+        sorted(won),
+        runs={run for pk, run, _, _ in places if pk in won and run},
+        places=[(run, task) for pk, run, task, graph in places if pk in won and run and graph],
+        now=now,
+    )
+    wake_after_commit(queues)
+    return asked + max(already, 0) + len(won)
 
 
 def announce(execution_ids: Collection[int]) -> None:

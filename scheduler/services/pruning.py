@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Exists, OuterRef, QuerySet
 
-from scheduler.models import Execution, ExecutionLog, Process, Run, Task
+from scheduler.models import Execution, ExecutionLog, Process, Run, RunGraph, Task
 
 STEP = 1000
 
@@ -27,6 +27,7 @@ def prune(now: datetime, *, days: int | None = None) -> int:
     for old in _old(now, general, own):
         while step := list(old.values_list("pk", flat=True)[:STEP]):
             total += _delete(step)
+    RunGraph.objects.exclude(Exists(Run.objects.filter(graph=OuterRef("pk")))).delete()
     Process.objects.filter(heartbeat_at__lt=now - timedelta(days=1), executions=None).delete()
     return total
 

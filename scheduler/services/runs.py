@@ -1,26 +1,25 @@
-"""Starting runs by hand or from outside, and stopping executions."""
+"""Starting runs by hand or from outside, going on with them, and stopping them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from scheduler.choices import Concurrency, Status, Trigger
-from scheduler.engine.concurrency import OverlapDecision, decide_overlap, parallel_limit
+from scheduler.choices import ACTIVE, Concurrency, Status, Trigger
+from scheduler.engine.concurrency import OverlapDecision, decide_overlap
 from scheduler.exceptions import ConflictError
 from scheduler.models import Execution, Run, Task
-from scheduler.querysets import Transition
-from scheduler.queues import DEFAULT_QUEUE, wake_after_commit
-from scheduler.services.outcomes import announce, close_runs
+from scheduler.queues import wake_after_commit
+from scheduler.services.graphs import graphs_of, load_graph
+from scheduler.services.outcomes import REPLACED, announce, cancel_all
+from scheduler.services.rows import new_run, overlap_reason, queued_row, skipped_row
 
 if TYPE_CHECKING:
-    from django.contrib.auth.models import AbstractBaseUser
+    from datetime import datetime
 
-REPLACED = "replaced by a newer execution"
+    from django.contrib.auth.models import AbstractBaseUser
 
 
 class OverlapError(ConflictError):
@@ -43,7 +42,7 @@ def request_run(
     downstream: bool = True,
     now: datetime,
 ) -> Execution:
-    """Queue an execution of `task` in a run of its own and wake its queue.
+    """Queue an execution of `task` in a run of its own and wake its queue; its upstreams are not asked.
 
     Args:
         downstream: whether what follows downstream starts as well.
@@ -53,15 +52,9 @@ def request_run(
         ConflictError: the task was deleted meanwhile.
     """
     with transaction.atomic():
-        locked = Task.objects.select_for_update(of=("self",)).filter(pk=task.pk).first()
-        if locked is None:
-            raise ConflictError(_("Task %(task)s was deleted.") % {"task": task.task_id})
-        in_the_way = list(
-            Execution.objects.active().filter(task=locked).order_by("pk").values_list("pk", "status")
-        )
-        decision = decide_overlap(
-            Concurrency(locked.concurrency), active_count=len(in_the_way), max_parallel=locked.max_parallel
-        )
+        locked = _lock(task)
+        in_the_way = _active(locked)
+        decision = _overlap(locked, in_the_way)
         if decision is OverlapDecision.SKIP:
             execution = skipped_row(locked, trigger=trigger, reason=overlap_reason(in_the_way), now=now)
             execution.save()
@@ -69,10 +62,10 @@ def request_run(
         else:
             if decision is OverlapDecision.REPLACE:
                 cancel_all([pk for pk, _status in in_the_way], reason=REPLACED, now=now)
-            execution = queued_row(locked, run=new_run(locked, trigger=trigger, user=user, now=now), now=now)
-            assert execution.run is not None  # noqa: S101 - just made
-            execution.run.save()
-            execution.run_id = execution.run.pk
+            graph_pk = graphs_of([locked.pk]).get(locked.pk) if downstream else None
+            run = new_run(locked, trigger=trigger, user=user, now=now, graph_pk=graph_pk)
+            run.save()
+            execution = queued_row(locked, run=run, now=now)
             execution.save()
             wake_after_commit([execution.queue])
     if execution.status == Status.SKIPPED:
@@ -80,54 +73,91 @@ def request_run(
     return execution
 
 
-def new_run(task: Task, *, trigger: Trigger, user: AbstractBaseUser | None, now: datetime) -> Run:
-    """Return an unsaved run that begins with `task`."""
-    return Run(trigger=trigger, first_task=task, created_by=user, created_at=now)  # type: ignore[misc]
+def resume(execution: Execution, *, trigger: Trigger, now: datetime) -> Execution:
+    """Run the task of `execution` again in the same run, and let the run go on from there.
+
+    What was skipped below it, because it did not succeed, is decided upon again; nothing else runs twice. The
+    definitions are those of now.
+
+    Raises:
+        ConflictError: it did not fail, was not cancelled and not skipped; it belongs to no run; a later attempt
+            exists; the task was deleted; an active execution is in the way.
+    """
+    run = execution.run
+    if run is None:
+        message = _("Execution %(pk)s belongs to no run that could go on; run the task again instead.")
+        raise ConflictError(message % {"pk": execution.pk})
+    with transaction.atomic():
+        task = _lock(execution.task)
+        run = Run.objects.select_for_update(of=("self",)).get(pk=run.pk)
+        latest = Execution.objects.filter(run=run, task=task).order_by("-attempt")[0]
+        _check_resumable(execution, latest)
+        in_the_way = _active(task)
+        decision = _overlap(task, in_the_way)
+        if decision is OverlapDecision.SKIP:
+            raise ConflictError(overlap_reason(in_the_way))
+        if decision is OverlapDecision.REPLACE:
+            cancel_all([pk for pk, _status in in_the_way], reason=REPLACED, now=now)
+        Execution.objects.filter(pk__in=[latest.pk, *_skipped_below(run, task.pk)]).update(is_outcome=False)
+        Run.objects.filter(pk=run.pk).update(finished_at=None, cancelled_at=None, cancel_reason="")
+        again = queued_row(task, run=run, now=now, trigger=trigger, attempt=latest.attempt + 1)
+        again.scheduled_for = latest.scheduled_for
+        again.save()
+        again.upstream_executions.set(latest.upstream_executions.all())
+        wake_after_commit([again.queue])
+    return again
 
 
-def queued_row(task: Task, *, run: Run, now: datetime, scheduled_for: datetime | None = None) -> Execution:
-    """Return an unsaved first attempt at `task` in `run`."""
-    return Execution(
-        task=task,
-        run=run,
-        revision_id=task.revision_id,
-        status=Status.QUEUED,
-        trigger=run.trigger,
-        retries_left=task.retry,
-        queue=task.queue or DEFAULT_QUEUE,
-        priority=task.priority,
-        parallel_limit=parallel_limit(Concurrency(task.concurrency), task.max_parallel),
-        scheduled_for=scheduled_for,
-        queued_at=now,
-    )
-
-
-def skipped_row(
-    task: Task, *, trigger: Trigger, reason: str, now: datetime, scheduled_for: datetime | None = None
-) -> Execution:
-    """Return an unsaved record of a slot or request that was deliberately not run."""
-    return Execution(
-        task=task,
-        revision_id=task.revision_id,
-        status=Status.SKIPPED,
-        is_outcome=True,
-        trigger=trigger,
-        queue=task.queue or DEFAULT_QUEUE,
-        scheduled_for=scheduled_for,
-        queued_at=now,
-        finished_at=now,
-        reason=reason,
-    )
-
-
-def overlap_reason(in_the_way: Sequence[tuple[int, str]]) -> str:
-    """Say in one sentence which execution kept another from starting."""
-    if not in_the_way:
-        return (
-            "an execution of the same task, queued in the same pass, is in the way (task_concurrency is skip)"
+def _check_resumable(execution: Execution, latest: Execution) -> None:
+    values = {"pk": execution.pk, "latest": latest.pk, "status": latest.status}
+    if latest.status in ACTIVE:
+        raise ConflictError(
+            _("Execution %(latest)s of the same run is %(status)s; wait for its end.") % values
         )
-    pk, status = in_the_way[0]
-    return f"execution {pk} is still {Status(status).value} (task_concurrency is skip)"
+    if latest.pk != execution.pk:
+        message = _(
+            "Execution %(pk)s was followed by execution %(latest)s in the same run; resume from that one."
+        )
+        raise ConflictError(message % values)
+    if latest.status == Status.SUCCESS:
+        message = _(
+            "Execution %(pk)s ended as success; only what failed, was cancelled or skipped can be resumed."
+        )
+        raise ConflictError(message % values)
+
+
+def _skipped_below(run: Run, task_pk: int) -> list[int]:
+    """Return the skipped outcomes that are connected with a task through skipped ones only."""
+    if run.graph_id is None:
+        return []
+    graph = load_graph(run.graph_id)
+    rows = Execution.objects.filter(run=run, status=Status.SKIPPED, is_outcome=True)
+    skipped: dict[int, int] = dict(rows.values_list("task_id", "pk"))
+    found: list[int] = []
+    waiting = [task_pk]
+    while waiting:
+        for task in graph.downstreams.get(waiting.pop(), ()):
+            if task in skipped:
+                found.append(skipped.pop(task))
+                waiting.append(task)
+    return found
+
+
+def _lock(task: Task) -> Task:
+    """Return the row of `task`, locked until the end of the transaction."""
+    locked: Task | None = Task.objects.select_for_update(of=("self",)).filter(pk=task.pk).first()
+    if locked is None:
+        raise ConflictError(_("Task %(task)s was deleted.") % {"task": task.task_id})
+    return locked
+
+
+def _active(task: Task) -> list[tuple[int, str]]:
+    return list(Execution.objects.active().filter(task=task).order_by("pk").values_list("pk", "status"))
+
+
+def _overlap(task: Task, in_the_way: list[tuple[int, str]]) -> OverlapDecision:
+    policy = Concurrency(task.concurrency)
+    return decide_overlap(policy, active_count=len(in_the_way), max_parallel=task.max_parallel)
 
 
 def cancel_execution(execution: Execution, *, by: str, now: datetime) -> bool:
@@ -143,24 +173,16 @@ def cancel_execution(execution: Execution, *, by: str, now: datetime) -> bool:
         return bool(cancel_all([execution.pk], reason=f"cancelled by {by}", now=now))
 
 
-def cancel_all(execution_ids: Sequence[int], *, reason: str, now: datetime) -> int:
-    """Cancel or ask to stop each of the executions; return how many were still active."""
-    asked = (
-        Execution.objects.running()
-        .filter(pk__in=execution_ids, cancel_requested_at=None)
-        .update(cancel_requested_at=now, cancel_reason=reason)
-    )
-    already = Execution.objects.running().filter(pk__in=execution_ids).count() - asked
-    waiting = list(
-        Execution.objects.filter(pk__in=execution_ids, status=Status.QUEUED).values_list("pk", flat=True)
-    )
-    won = Execution.objects.all().transition(
-        Transition(
-            pk, Status.CANCELLED, claim="", values={"finished_at": now, "reason": reason, "is_outcome": True}
-        )
-        for pk in waiting
-    )
-    runs = Execution.objects.filter(pk__in=won, run__isnull=False).values_list("run_id", flat=True)
-    close_runs({pk for pk in runs if pk is not None})
-    announce(won)
-    return asked + max(already, 0) + len(won)
+def cancel_run(run: Run, *, by: str, now: datetime) -> bool:
+    """Cancel all that is queued or running in `run`; what would follow is skipped.
+
+    Returns:
+        False when the run had already ended.
+    """
+    reason = f"run cancelled by {by}"
+    with transaction.atomic():
+        if not Run.objects.open().filter(pk=run.pk).update(cancelled_at=now, cancel_reason=reason):
+            return False
+        active = Execution.objects.active().filter(run=run).order_by("pk").values_list("pk", flat=True)
+        cancel_all(list(active), reason=reason, now=now)
+    return True

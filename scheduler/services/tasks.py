@@ -15,7 +15,7 @@ from scheduler.config_file import ConfigError, ConfigProblem, TaskSpec
 from scheduler.engine.dependencies import find_cycle
 from scheduler.engine.schedules import next_slot, parse_schedule
 from scheduler.models import Execution, Task, TaskDependency, TaskRevision
-from scheduler.services.runs import cancel_all
+from scheduler.services.outcomes import cancel_all
 from scheduler.specs import FIELDS, apply_spec, task_to_spec
 
 if TYPE_CHECKING:
@@ -224,10 +224,14 @@ def delete_task(task: Task, *, user: AbstractBaseUser | None, now: datetime) -> 
 
 
 def delete_tasks(task_pks: Sequence[int], *, by: str, now: datetime) -> None:
-    """Take several tasks away, in the transaction of the caller."""
+    """Take several tasks away, in the transaction of the caller; what depended on them gets a new revision."""
+    left = list(
+        Task.objects.filter(upstreams__in=task_pks).exclude(pk__in=task_pks).distinct().order_by("pk")
+    )
     TaskDependency.objects.filter(downstream__in=task_pks).delete()
     TaskDependency.objects.filter(upstream__in=task_pks).delete()
     Task.objects.filter(pk__in=task_pks).update(deleted_at=now, next_run_at=None, updated_at=now)
+    _write_revisions(left, [Definition(task, task_to_spec(task)) for task in left], user=None)
     waiting = Execution.objects.filter(task__in=task_pks, status=Status.QUEUED).values_list("pk", flat=True)
     cancel_all(list(waiting), reason=f"task deleted by {by}", now=now)
 

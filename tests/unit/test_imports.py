@@ -16,7 +16,7 @@ LAYERS = (
     {"scheduler.engine"},
     {"scheduler.config_file", "scheduler.descriptions", "scheduler.specs", "scheduler.runner"},
     {"scheduler.models", "scheduler.querysets", "scheduler.migrations", "scheduler.queues"},
-    {"scheduler.selectors"},
+    {"scheduler.selectors", "scheduler.upstreams"},
     {"scheduler.services"},
     {"scheduler.cluster", "scheduler.supervisor", "scheduler.dispatcher", "scheduler.plan_text"},
     {"scheduler"},  # admin, api, forms, views, commands, jobs and whatever else is an interface
