@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -11,14 +10,21 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import connections, models
-from django.db.models import Case, Exists, OuterRef, Q, TextField, Value, When
-from django.db.models.functions import Cast
+from django.db.models import BooleanField, Case, Exists, Func, OuterRef, Q, Value, When
 
 from scheduler.choices import ACTIVE, FAILED, TERMINAL, RunStatus, Status
 from scheduler.engine.states import SOURCES
 
 if TYPE_CHECKING:
     from scheduler.models import Execution, Process, Run, Task  # noqa: F401 - type arguments below
+
+
+class _HasTag(Func):
+    """Whether a JSON list has an element; SQLite has no lookup for that, and its LIKE ignores case."""
+
+    template = "EXISTS (SELECT 1 FROM json_each(%(expressions)s)"
+    arg_joiner = ") WHERE value = "
+    output_field = BooleanField()
 
 
 class TaskQuerySet(models.QuerySet["Task"]):
@@ -29,11 +35,10 @@ class TaskQuerySet(models.QuerySet["Task"]):
         return self.filter(enabled=True, deleted_at=None, next_run_at__lte=now).order_by("next_run_at", "pk")
 
     def tagged(self, tag: str) -> TaskQuerySet:
-        """Tasks that carry `tag`."""
-        as_text = self.annotate(_tags=Cast("tags", TextField()))
-        return as_text.filter(
-            Q(_tags__contains=json.dumps(tag)) | Q(_tags__contains=json.dumps(tag, ensure_ascii=False))
-        )
+        """Tasks that carry `tag`, told apart by case."""
+        if connections[self.db].vendor == "postgresql":
+            return self.filter(tags__contains=[tag])
+        return self.filter(_HasTag("tags", Value(tag)))
 
 
 class RunQuerySet(models.QuerySet["Run"]):

@@ -14,7 +14,7 @@ from scheduler import selectors
 from scheduler.api.pagination import ExecutionPage, encode_cursor
 from scheduler.api.parameters import filter_executions
 from scheduler.choices import Status
-from scheduler.models import Execution, ExecutionLog, Process
+from scheduler.models import Execution, ExecutionLog, Process, Task
 from tests.conftest import NOON
 from tests.integration.test_api import add_executions
 
@@ -138,3 +138,29 @@ def test_a_page_of_history_is_read_from_its_index_without_sorting(
 
     assert index in plan
     assert "TEMP B-TREE" not in plan and "Sort" not in plan, plan
+
+
+@pytest.mark.parametrize(
+    ("tag", "found"),
+    [
+        ("Night", ["upper"]),
+        ("night", ["lower"]),
+        ("nigh", []),
+        ("夜间", ["chinese"]),
+        ('a"quoted"one', ["quoted"]),
+        ("quoted", []),
+        (", ", []),
+        ("100%", ["percent"]),
+    ],
+)
+def test_a_tag_is_met_exactly(make_task: Any, tag: str, found: list[str]) -> None:
+    make_task("lower", task_tags=["night", "other"])
+    make_task("upper", task_tags=["Night"])
+    make_task("chinese", task_tags=["other", "夜间"])
+    make_task("quoted", task_tags=['a"quoted"one'])
+    make_task("percent", task_tags=["100%"])
+    make_task("untagged")
+
+    tasks = Task.objects.tagged(tag).filter(enabled=True)
+
+    assert [task.task_id for task in tasks.order_by("task_id")] == found
