@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from scheduler.config_file import validate_task
 from scheduler.models import Task
 from scheduler.services.tasks import save_task
+from tests.stack import Stack
 
 NOON = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 
@@ -44,6 +46,14 @@ def make_task(db: None) -> Any:
         return save_task(spec, task=None, user=None, now=now)
 
     return make
+
+
+@pytest.fixture
+def stack(transactional_db: None, tmp_path: Path) -> Iterator[Stack]:
+    """Return an installation on the database of the test."""
+    made = Stack(tmp_path)
+    yield made
+    made.close()
 
 
 def is_required(name: str) -> bool:

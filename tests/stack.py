@@ -41,13 +41,14 @@ class Stack:
             **more,
         }
 
-    def start(self, command: str) -> subprocess.Popen[bytes]:
-        """Start `manage.py command` in a group of its own."""
-        arguments = [sys.executable, str(ROOT / "manage.py"), command]
+    def start(
+        self, command: str, *arguments: str, stdout: int | None = None, **more: str
+    ) -> subprocess.Popen[bytes]:
+        """Start `manage.py command` in a group of its own, with `more` variables in its environment."""
         process = subprocess.Popen(
-            arguments,
-            env=self.env,
-            stdout=self.log,
+            [sys.executable, str(ROOT / "manage.py"), command, *arguments],
+            env={**self.env, **more},
+            stdout=self.log if stdout is None else stdout,
             stderr=self.log,
             stdin=subprocess.DEVNULL,
             process_group=0,

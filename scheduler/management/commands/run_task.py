@@ -8,17 +8,19 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils.timezone import localtime
 
 from scheduler.choices import ACTIVE, Status, Trigger
 from scheduler.exceptions import ConflictError
-from scheduler.models import Execution, ExecutionLog, Task
+from scheduler.models import Execution, Task
+from scheduler.selectors import read_log
 from scheduler.services.runs import request_run
 
 POLL = 0.2
 
 
 class Command(BaseCommand):
-    """With --wait it exits with the exit code of the script (1 when there is none)."""
+    """With --wait it exits with the exit code of the last attempt (1 when there is none)."""
 
     help = "Run a task now."
 
@@ -26,7 +28,9 @@ class Command(BaseCommand):
         """Declare the arguments."""
         parser.add_argument("task_id")
         parser.add_argument(
-            "--wait", action="store_true", help="Print the log as it comes; exit as the script did."
+            "--wait",
+            action="store_true",
+            help="Print the log of each attempt as it comes; exit as the last one did.",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -44,20 +48,39 @@ class Command(BaseCommand):
         sys.exit(self._follow(execution))
 
     def _follow(self, execution: Execution) -> int:
-        """Print output until the outcome of the task in this run is known; return the exit code."""
-        printed = -1
+        """Print the attempts one after the other; return the exit code of the last."""
         while True:
-            latest = Execution.objects.filter(run=execution.run_id, task=execution.task_id).order_by(
-                "-attempt"
-            )[0]
-            if latest.pk != execution.pk:
-                execution, printed = latest, -1
-            for piece in ExecutionLog.objects.filter(execution=execution, offset__gt=printed).order_by(
-                "offset"
-            ):
-                self.stdout.write(piece.text, ending="")
-                printed = piece.offset
-            if latest.status not in ACTIVE and latest.is_outcome:
-                self.stderr.write(f"{Status(latest.status).value} {latest.reason}".strip())
-                return latest.exit_code if latest.exit_code is not None and latest.exit_code >= 0 else 1
-            time.sleep(POLL)
+            ended, is_line_open = self._print_attempt(execution)
+            if ended.is_outcome:
+                break
+            execution = Execution.objects.get(run=ended.run_id, task=ended.task_id, attempt=ended.attempt + 1)
+            self.stdout.write("\n" * is_line_open + _between(ended, execution))
+        self.stderr.write(_outcome(ended))
+        return ended.exit_code if ended.exit_code is not None and ended.exit_code >= 0 else 1
+
+    def _print_attempt(self, execution: Execution) -> tuple[Execution, bool]:
+        """Print the log of an execution until it has ended; return it, and whether its last line has no end."""
+        offset, is_line_open = 0, False
+        while True:
+            latest = Execution.objects.get(pk=execution.pk)  # first: the log of what has ended is complete
+            part = read_log(latest, offset=offset)
+            if part.text:
+                self.stdout.write(part.text, ending="")
+                self.stdout.flush()
+                offset, is_line_open = part.next_offset, not part.text.endswith("\n")
+            elif latest.status not in ACTIVE:
+                return latest, is_line_open
+            else:
+                time.sleep(POLL)
+
+
+def _between(ended: Execution, following: Execution) -> str:
+    """Return the line between the logs of two attempts."""
+    at = "" if following.not_before is None else f" at {localtime(following.not_before):%H:%M:%S}"
+    return f"--- attempt {ended.attempt} ended: {_outcome(ended)}; attempt {following.attempt} is due{at} ---"
+
+
+def _outcome(ended: Execution) -> str:
+    """Return the status of an execution, with its reason when it has one."""
+    status = Status(ended.status).value
+    return f"{status} ({ended.reason})" if ended.reason else status
