@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Tags, register
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
+
+from scheduler.runner import Spool
 
 WANTED_QUEUE_SETTINGS = {
     "scheduler": False,
@@ -52,5 +54,42 @@ def check_queue(**_kwargs: Any) -> list[CheckMessage]:
     if queue["retry"] <= queue["timeout"]:
         found.append(
             Error("Q_CLUSTER['retry'] must be longer than Q_CLUSTER['timeout'].", id="scheduler.E003")
+        )
+    return found
+
+
+@register()
+def check_spool(**_kwargs: Any) -> list[CheckMessage]:
+    """The spool must be writable, on a file system that can link; it should be private and able to punch holes."""
+    folder = settings.SCHEDULER_SPOOL_DIR
+    try:
+        spool = Spool(folder)
+        spool.probe()
+    except OSError as error:
+        return [
+            Error(
+                f"The spool directory {folder} cannot be used: {error.strerror}.",
+                hint="It holds the output of running commands. Set SCHEDULER_SPOOL_DIR to a directory on a local "
+                "disk that belongs to the user who runs Schedsite.",
+                id="scheduler.E005",
+            )
+        ]
+    found: list[CheckMessage] = []
+    if not spool.is_private():
+        found.append(
+            Warning(
+                f"Other users of this machine may enter the spool directory {folder}.",
+                hint="What commands print may be secret: make the user who runs Schedsite its owner, or chmod 700 it.",
+                id="scheduler.W001",
+            )
+        )
+    if not spool.can_punch_holes():
+        found.append(
+            Warning(
+                f"The file system of the spool directory {folder} cannot punch holes into files.",
+                hint="A command that prints 10 GB takes 10 GB of disk until it ends, whatever SCHEDULER_LOG_LIMIT "
+                "says. Set SCHEDULER_SPOOL_DIR to a directory on ext4, xfs, btrfs or tmpfs.",
+                id="scheduler.W002",
+            )
         )
     return found

@@ -42,10 +42,10 @@ class Spool:
 
     def __init__(self, root: Path) -> None:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if root.stat().st_mode & 0o077:
+        self.root = root
+        if not self.is_private():
             with contextlib.suppress(PermissionError):  # another user's folder: the site's owner decided so
                 root.chmod(0o700)
-        self.root = root
         self.host_id = self._read_host_id()
 
     def _read_host_id(self) -> str:
@@ -73,6 +73,26 @@ class Spool:
             except FileNotFoundError:
                 continue
 
+    def probe(self) -> None:
+        """Try what the files of an execution need: to be made and linked. A full disk is no obstacle.
+
+        Raises:
+            OSError: the folder or its file system refuses it.
+        """
+        path = self.root / f"probe.{uuid.uuid4().hex}"
+        links = [path.with_name(f"{path.name}.{kind}") for kind in ("link", "symlink")]
+        try:
+            path.touch(mode=0o600)
+            os.link(path, links[0])
+            links[1].symlink_to(path)
+        finally:
+            for made in (*links, path):
+                made.unlink(missing_ok=True)
+
+    def is_private(self) -> bool:
+        """Tell whether nobody but its owner can read the output of commands."""
+        return not self.root.stat().st_mode & 0o077
+
     def can_punch_holes(self) -> bool:
         """Tell whether the disk space of output that is left out can be given back while a command runs.
 
@@ -81,8 +101,7 @@ class Spool:
         path = self.root / f"probe.{uuid.uuid4().hex}"
         try:
             with path.open("wb") as probe:
-                probe.write(b"x" * 2 * BLOCK)
-                probe.flush()
+                probe.truncate(2 * BLOCK)  # takes no space, so a full disk does not look like this
                 return punch(probe.fileno(), 0, BLOCK)
         except OSError:
             return False
