@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import select
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from time import monotonic
 
@@ -48,7 +48,13 @@ class _Watched:
     reader: LogReader | None
     cancel_reason: str = ""
     is_lost: bool = False
-    pieces: list[LogPiece] = field(default_factory=list)
+    pieces: list[LogPiece] = field(default_factory=list)  # read, and not stored yet
+
+    def take(self, reader: LogReader, *, is_final: bool = False) -> None:
+        """Read what is new; keep it, until the database has it."""
+        self.pieces += _pieces(self.claimed, reader, is_final=is_final)
+        start, end = reader.left_out or (0, 0)
+        self.pieces = [p for p in self.pieces if p.offset < start or p.offset + p.size > end]
 
 
 class Supervisor:
@@ -189,11 +195,8 @@ class Supervisor:
         except OSError:
             return report
         pieces = _pieces(claimed, reader, is_final=True)
-        size = reader.size
         reader.close()
-        return Report(
-            claimed, report.status, report.finished_at, report.exit_code, report.reason, size, pieces
-        )
+        return _with_log(report, reader, pieces)
 
     # --- watching -----------------------------------------------------------------------------------
 
@@ -210,25 +213,19 @@ class Supervisor:
         self._poller.unregister(command.pidfd)
         command.close()
         del self.watched[claimed.execution_id]
-        size = 0
-        if watched.reader is not None:
-            watched.pieces += _pieces(claimed, watched.reader, is_final=True)
-            size = watched.reader.size
-            watched.pieces = _within(watched.pieces, watched.reader)
-            watched.reader.close()
-        if watched.is_lost:
-            return
-        self._add_report(
-            recovery.report_of(
-                claimed,
-                ended,
-                now=datetime.now(UTC),
-                stopped_for=command.stopped_for,
-                cancel_reason=watched.cancel_reason,
-                log_size=size,
-                pieces=watched.pieces,
-            )
+        report = recovery.report_of(
+            claimed,
+            ended,
+            now=datetime.now(UTC),
+            stopped_for=command.stopped_for,
+            cancel_reason=watched.cancel_reason,
         )
+        if watched.reader is not None:
+            watched.take(watched.reader, is_final=True)
+            watched.reader.close()
+            report = _with_log(report, watched.reader, watched.pieces)
+        if not watched.is_lost:
+            self._add_report(report)
 
     def _add_report(self, report: Report) -> None:
         self.reports.append(report)
@@ -278,25 +275,23 @@ class Supervisor:
         self._may_have_strays = False
 
     def _read_logs(self, now: float) -> None:
-        is_due = now >= self._read_at
-        self._is_flooded = False
-        pieces: list[LogPiece] = []
-        dropped = []
-        for watched in self.watched.values():
-            if watched.reader is None:
-                continue
-            if watched.reader.trim() > FLOOD:
-                self._is_flooded = True
-            if is_due:
-                pieces += _pieces(watched.claimed, watched.reader)
-                if watched.reader.tail_start > watched.reader.head_end:
-                    dropped.append(
-                        (watched.claimed.execution_id, watched.reader.head_end, watched.reader.tail_start)
-                    )
-        if is_due:
-            self._read_at = now + READ_LOGS
-            if pieces:
-                append_log(pieces, dropped=dropped)
+        readers = [
+            (watched, watched.reader) for watched in self.watched.values() if watched.reader is not None
+        ]
+        self._is_flooded = max((reader.trim() for _, reader in readers), default=0) > FLOOD
+        if now < self._read_at:
+            return
+        self._read_at = now + READ_LOGS
+        for watched, reader in readers:
+            watched.take(reader)
+        pieces = [piece for watched, _ in readers for piece in watched.pieces]
+        if pieces:
+            left_out = [
+                (w.claimed.execution_id, *reader.left_out) for w, reader in readers if reader.left_out
+            ]
+            append_log(pieces, left_out=left_out)
+        for watched, _ in readers:
+            watched.pieces = []
 
 
 def _pieces(claimed: Claimed, reader: LogReader, *, is_final: bool = False) -> list[LogPiece]:
@@ -306,9 +301,8 @@ def _pieces(claimed: Claimed, reader: LogReader, *, is_final: bool = False) -> l
     ]
 
 
-def _within(pieces: list[LogPiece], reader: LogReader) -> list[LogPiece]:
-    """Leave out pieces that fell between head and tail."""
-    return [p for p in pieces if p.offset < reader.head_end or p.offset + p.size > reader.tail_start]
+def _with_log(report: Report, reader: LogReader, pieces: list[LogPiece]) -> Report:
+    return replace(report, log_size=reader.size, pieces=pieces, left_out=reader.left_out)
 
 
 def _stored_until(execution_id: int) -> int:

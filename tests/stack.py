@@ -37,7 +37,7 @@ class Stack:
             "SCHEDULER_LEASE": "3",
             "SCHEDULER_SWEEP": "0.5",
             "SCHEDULER_GRACE": "1",
-            "SECRET_KEY": "x" * 50,
+            "SECRET_KEY": settings.SECRET_KEY,  # wake-ups of the test are signed with it
             **more,
         }
 

@@ -38,8 +38,8 @@ class Chunk:
 class LogReader:
     """Reads the spool of one command as it grows, and keeps within its limit.
 
-    The first half of the limit is kept exactly (head) and the last half (tail). Between them output is left out:
-    stored chunks from `head_end` up to `tail_start` are to be dropped. Its disk space is given back all the time,
+    The first half of the limit is kept exactly (head) and the last half (tail). Between them output is `left_out`.
+    Its disk space is given back all the time,
     by a thread of this process, whether the reader is asked or not. A command that writes faster than the space can
     be given back is halted (SIGSTOP to its group) for some milliseconds at a time.
 
@@ -62,14 +62,10 @@ class LogReader:
         _keep(self)
 
     @property
-    def head_end(self) -> int:
-        """Bytes from here on may be left out."""
-        return self.half
-
-    @property
-    def tail_start(self) -> int:
-        """Bytes from here on are kept."""
-        return self._tail_start(self.size)
+    def left_out(self) -> tuple[int, int] | None:
+        """From where to where output is left out: stored chunks that lie within are to be dropped."""
+        tail_start = self._tail_start(self.size)
+        return (self.half, tail_start) if tail_start > self.half else None
 
     def _tail_start(self, size: int) -> int:
         return max(size - self.half, self.half)
@@ -78,7 +74,7 @@ class LogReader:
         """Return what is new. A character cut at the end waits for its rest, unless this is the final read."""
         with self._lock:
             self.size = os.fstat(self._descriptor).st_size
-            tail_start = self.tail_start
+            tail_start = self._tail_start(self.size)
             if tail_start <= max(self.offset, self.half):
                 return list(self._take(self.size, is_flushed=is_final))
             chunks = list(self._take(self.half, is_flushed=True))

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, F, OuterRef
 
 from scheduler import crashpoints
 from scheduler.choices import RETRIED, Status, Trigger
@@ -59,7 +59,7 @@ class LogPiece:
 
 @dataclass(frozen=True)
 class Report:
-    """What a worker knows when an execution has ended."""
+    """What a worker knows when an execution has ended; `left_out` are the bytes between head and tail of its log."""
 
     claimed: Claimed
     status: Status
@@ -68,6 +68,7 @@ class Report:
     reason: str = ""
     log_size: int = 0
     pieces: Sequence[LogPiece] = field(default_factory=tuple)
+    left_out: tuple[int, int] | None = None
 
 
 def finish(reports: Collection[Report], *, now: datetime) -> set[str]:
@@ -81,6 +82,7 @@ def finish(reports: Collection[Report], *, now: datetime) -> set[str]:
         won = set(Execution.objects.all().transition(_changes(reports, retries)))
         kept = [r for r in reports if r.claimed.execution_id in won]
         _store_pieces([piece for r in kept for piece in r.pieces])
+        _drop_pieces([(r.claimed.execution_id, *r.left_out) for r in kept if r.left_out])
         again = [_retry(r, at) for r in kept if (at := retries[r.claimed.execution_id]) is not None]
         Execution.objects.bulk_create(again)
         outcomes = [r.claimed for r in kept if retries[r.claimed.execution_id] is None]
@@ -229,11 +231,11 @@ def announce(execution_ids: Collection[int]) -> None:
         execution_finished.send(Execution, executions=executions)
 
 
-def append_log(pieces: Sequence[LogPiece], *, dropped: Sequence[tuple[int, int, int]] = ()) -> None:
+def append_log(pieces: Sequence[LogPiece], *, left_out: Sequence[tuple[int, int, int]] = ()) -> None:
     """Store output of executions that still run under the claims that wrote it.
 
     Args:
-        dropped: (execution id, from, to): pieces that lie within these bytes fell out of the kept tail.
+        left_out: (execution id, from, to): pieces that lie within these bytes fell out of the kept tail.
     """
     with transaction.atomic():
         held = set(
@@ -242,8 +244,14 @@ def append_log(pieces: Sequence[LogPiece], *, dropped: Sequence[tuple[int, int, 
             .values_list("pk", "claim")
         )
         _store_pieces([p for p in pieces if (p.execution_id, p.claim) in held])
-        for execution_id, start, end in dropped:
-            ExecutionLog.objects.filter(execution=execution_id, offset__gte=start, offset__lt=end).delete()
+        _drop_pieces(left_out)
+
+
+def _drop_pieces(left_out: Sequence[tuple[int, int, int]]) -> None:
+    """Delete the pieces between head and tail; what reaches into the tail stays whole."""
+    for execution_id, start, end in left_out:
+        pieces = ExecutionLog.objects.filter(execution=execution_id, offset__gte=start, offset__lt=end)
+        pieces.filter(offset__lte=end - F("size")).delete()
 
 
 def _store_pieces(pieces: Sequence[LogPiece]) -> None:

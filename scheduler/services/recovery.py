@@ -14,7 +14,7 @@ from scheduler.models import Process
 from scheduler.queues import DEFAULT_QUEUE, wake
 from scheduler.runner import CommandSpec, Exit, NeverStarted, RunningCommand, Spool, adopt
 from scheduler.services import claims
-from scheduler.services.outcomes import Claimed, LogPiece, Report
+from scheduler.services.outcomes import Claimed, Report
 
 
 def command_spec(claimed: Claimed, env: dict[str, str]) -> CommandSpec:
@@ -62,10 +62,8 @@ def report_of(
     now: datetime,
     stopped_for: str,
     cancel_reason: str = "",
-    log_size: int = 0,
-    pieces: Sequence[LogPiece] = (),
 ) -> Report:
-    """Return the report on an execution whose command ended."""
+    """Return the report on an execution whose command ended, without its log."""
     status = status_of_exit(ended.code, timed_out=stopped_for == "timeout", cancelled=stopped_for == "cancel")
     if status is Status.CANCELLED:
         reason = cancel_reason
@@ -75,7 +73,7 @@ def report_of(
         reason = f"{claims.WORKER_LOST}: its command left neither a process nor an exit code"
     else:
         reason = reason_of_exit(ended.code)
-    return Report(claimed, status, now, ended.code, reason, log_size, pieces)
+    return Report(claimed, status, now, ended.code, reason)
 
 
 def tend_orphans(spool: Spool, *, now: datetime) -> None:

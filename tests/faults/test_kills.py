@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import signal
-from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,47 +12,10 @@ from typing import Any
 import pytest
 
 from scheduler.choices import ACTIVE, Status, Trigger
-from scheduler.models import Execution, Task
+from scheduler.models import Execution
 from scheduler.services.runs import request_run
+from tests.faults.ledger import TASKS, check_history, ledger_tasks, stop_ticking, wait_for_successes
 from tests.stack import Stack, kill_cluster, roles, wait_until
-
-TASKS = 4
-LEDGER_SCRIPT = 'echo "start $EXECUTION_ID" >> "$LEDGER"; sleep 0.7; echo "end $EXECUTION_ID" >> "$LEDGER"'
-
-
-def ledger_tasks(make_task: Any, folder: Path) -> Path:
-    """Store tasks that fire each second and write when they start and end."""
-    ledger = folder / "ledger"
-    ledger.touch()
-    for number in range(TASKS):
-        make_task(
-            f"tick{number}",
-            now=datetime.now(UTC),
-            task_exec=LEDGER_SCRIPT,
-            task_schedule="* * * * * *",
-            task_concurrency="allow",
-            task_env={"LEDGER": str(ledger)},
-        )
-    return ledger
-
-
-def check_history(ledger: Path) -> None:
-    """Compare the history with the ledger that the scripts wrote themselves."""
-    lines = Counter(ledger.read_text().split("\n"))
-    starts = {line.split()[1] for line in lines if line.startswith("start")}
-    assert all(count == 1 for line, count in lines.items() if line), "a command started or ended twice"
-    ended = {line.split()[1] for line in lines if line.startswith("end")}
-    assert starts == ended, "a command that was running was stopped"
-    succeeded = set(Execution.objects.filter(status=Status.SUCCESS).values_list("pk", flat=True))
-    assert {int(pk) for pk in ended} == succeeded
-    others = Execution.objects.exclude(status=Status.SUCCESS)
-    assert not [(e.pk, e.status, e.reason) for e in others]
-    slots = Counter(Execution.objects.values_list("task_id", "scheduled_for"))
-    assert all(count == 1 for count in slots.values())
-    for task in Task.objects.all():
-        instants = sorted(at for pk, at in slots if pk == task.pk)
-        seconds = (instants[-1] - instants[0]).total_seconds()
-        assert len(instants) == seconds + 1, f"{task} lost a slot"
 
 
 @pytest.mark.parametrize("role", ["worker", "main", "sentinel", "pusher", "monitor", "cluster", "dispatcher"])
@@ -63,12 +25,9 @@ def test_killing_any_part_under_load_loses_and_repeats_nothing(
     ledger = ledger_tasks(make_task, tmp_path)
     dispatchers = [stack.start("dispatcher"), stack.start("dispatcher")]
     workers = [stack.start("worker"), stack.start("worker")]
-    wait_until(
-        lambda: Execution.objects.filter(status=Status.SUCCESS).count() >= TASKS, what="the first successes"
-    )
+    wait_for_successes(TASKS, what="the first successes")
 
     for _round in range(2):
-        done = Execution.objects.filter(status=Status.SUCCESS).count()
         if role == "dispatcher":
             victim = dispatchers.pop(0)
             victim.kill()
@@ -80,15 +39,9 @@ def test_killing_any_part_under_load_loses_and_repeats_nothing(
         else:
             pids = wait_until(lambda: roles(workers[0])[role], what=f"a {role}")
             os.kill(random.choice(pids), signal.SIGKILL)
-        wait_until(
-            lambda done=done: Execution.objects.filter(status=Status.SUCCESS).count() >= done + 3 * TASKS,
-            what=f"work after the death of the {role}",
-        )
+        wait_for_successes(3 * TASKS, what=f"work after the death of the {role}")
 
-    Task.objects.update(enabled=False, next_run_at=None)
-    wait_until(
-        lambda: not Execution.objects.filter(status__in=ACTIVE).exists(), what="the end of all executions"
-    )
+    stop_ticking()
     check_history(ledger)
 
 

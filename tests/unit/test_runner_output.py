@@ -46,8 +46,8 @@ class Written:
 
     def read(self, *, is_final: bool = False) -> list[Chunk]:
         chunks = self.reader.read(is_final=is_final)
-        head, tail = self.reader.head_end, self.reader.tail_start
-        self.stored = [c for c in self.stored + chunks if c.offset < head or c.offset + c.size > tail]
+        start, end = self.reader.left_out or (0, 0)
+        self.stored = [c for c in self.stored + chunks if c.offset < start or c.offset + c.size > end]
         return chunks
 
     @property
@@ -113,7 +113,8 @@ def test_both_ends_are_kept_exactly_however_it_is_read(written: Written) -> None
 
     written.read(is_final=True)
 
-    tail = [c for c in written.stored if c.offset + c.size > written.reader.tail_start]
+    _, tail_start = written.reader.left_out
+    tail = [c for c in written.stored if c.offset + c.size > tail_start]
     kept = "".join(c.text for c in tail).encode()
     assert written.text[:20_000].encode() == data[:20_000]
     assert data.endswith(kept)
