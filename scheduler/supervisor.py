@@ -69,7 +69,6 @@ class Supervisor:
         self._record_at = float("inf")
         self._claim_at = self._orders_at = self._read_at = self._beat_at = self._adopt_at = 0.0
         self._is_flooded = False
-        self._may_have_strays = False
 
     # --- the loop -----------------------------------------------------------------------------------
 
@@ -80,9 +79,9 @@ class Supervisor:
                 self._step()
             except (DatabaseError, InterfaceError):
                 logger.exception("the database does not answer; commands go on, outcomes wait")
-                self._may_have_strays = True
                 if not connection.in_atomic_block:
                     connection.close()
+                self._adopt_at = 0.0  # a claim may have been committed, and its answer lost
                 self._wait(RETRY_DATABASE)
                 continue
             if self._is_done():
@@ -109,7 +108,7 @@ class Supervisor:
         self._read_logs(now)
 
     def _is_done(self) -> bool:
-        if self.reports or (self._may_have_strays and not is_stopping()):
+        if self.reports:
             return False
         if is_stopping() and settings.SCHEDULER_STOP == "leave":
             return True
@@ -168,15 +167,14 @@ class Supervisor:
         self.watched[claimed.execution_id] = _Watched(claimed, command, reader)
 
     def _adopt(self) -> None:
-        """Take over what workers of this host that died were running."""
+        """Take over what workers of this host that died were running, and what a broken connection made forget."""
+        known = {*self.watched, *(report.claimed.execution_id for report in self.reports)}
+        mine = claims.forgotten(owner=self.process, known=known)
         orphans = claims.orphans(host_id=self.spool.host_id, now=datetime.now(UTC))
-        mine = claims.take_over(orphans, owner=self.process) if orphans else []
-        if mine:
-            logger.warning("taking over %d executions from a worker that is gone", len(mine))
-            self._take_up(mine)
-
-    def _take_up(self, mine: list[Claimed]) -> None:
-        """Go on with executions that this process owns and does not watch."""
+        mine += claims.take_over(orphans, owner=self.process) if orphans else []
+        if not mine:
+            return
+        logger.warning("taking over %d executions that nobody looks after", len(mine))
         running, ended, never = recovery.recover(mine, self.spool, now=datetime.now(UTC))
         for claimed, command in running:
             self._watch(claimed, command, offset=_stored_until(claimed.execution_id))
@@ -248,8 +246,8 @@ class Supervisor:
                 wake(queue)
 
     def _obey(self) -> None:
-        """Stop what was cancelled, and what belongs to somebody else by now; take up what was lost sight of."""
-        if not self.watched and not self._may_have_strays:
+        """Stop what was cancelled, and what belongs to somebody else by now."""
+        if not self.watched:
             return
         rows = Execution.objects.running().filter(owner=self.process)
         orders = {
@@ -267,12 +265,6 @@ class Supervisor:
             elif reason is not None:
                 watched.cancel_reason = reason
                 watched.command.stop("cancel")
-        # A claim may have been committed though its answer was lost with the connection.
-        strays = orders.keys() - self.watched.keys() - {r.claimed.execution_id for r in self.reports}
-        if strays:
-            logger.warning("taking up %d executions that were claimed and lost sight of", len(strays))
-            self._take_up(claims.held(sorted(strays), owner=self.process))
-        self._may_have_strays = False
 
     def _read_logs(self, now: float) -> None:
         readers = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import cast
@@ -92,14 +92,6 @@ def _claimed(row: Execution) -> Claimed:
     )
 
 
-def held(execution_ids: Sequence[int], *, owner: Process) -> list[Claimed]:
-    """Return those of the executions that run and that `owner` owns."""
-    return [
-        _claimed(row)
-        for row in Execution.objects.running().filter(pk__in=execution_ids, owner=owner).select_related("run")
-    ]
-
-
 def orphans(*, host_id: str, now: datetime) -> list[Claimed]:
     """Return the running executions whose worker on this host is gone."""
     oldest = now - timedelta(seconds=settings.SCHEDULER_LEASE)
@@ -109,6 +101,12 @@ def orphans(*, host_id: str, now: datetime) -> list[Claimed]:
         if row.owner is not None
         and is_gone(row.owner, host_id=host_id, lease_expired=row.owner.heartbeat_at < oldest)
     ]
+
+
+def forgotten(*, owner: Process, known: Collection[int]) -> list[Claimed]:
+    """Return what runs in the name of `owner` beside what it knows of: the answer to its claim got lost."""
+    rows = Execution.objects.running().filter(owner=owner).select_related("run")
+    return [_claimed(row) for row in rows if row.pk not in known]
 
 
 def take_over(claimed: Sequence[Claimed], *, owner: Process) -> list[Claimed]:

@@ -1,0 +1,64 @@
+"""What a worker process does with its executions, and what it writes about them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from django.conf import settings
+
+from scheduler.choices import Status, Trigger
+from scheduler.models import Execution, Process
+from scheduler.runner import Spool
+from scheduler.services import claims, processes
+from scheduler.services.outcomes import LogPiece, Report, append_log, finish
+from scheduler.services.runs import request_run
+from scheduler.supervisor import Supervisor
+
+
+@pytest.fixture
+def supervisor(transactional_db: None) -> Supervisor:
+    spool = Spool(settings.SCHEDULER_SPOOL_DIR)
+    process = processes.register(
+        Process.Kind.WORKER, host_id=spool.host_id, queue="default", slots=4, now=datetime.now(UTC)
+    )
+    return Supervisor(process, spool)
+
+
+def claim(make_task: Any, owner: Process) -> claims.Claimed:
+    """Queue an execution and claim it."""
+    now = datetime.now(UTC)
+    request_run(make_task("a"), trigger=Trigger.MANUAL, user=None, now=now)
+    (claimed,) = claims.claim(owner=owner, queue="default", limit=1, now=now)
+    return claimed
+
+
+def test_a_claim_whose_answer_was_lost_is_run_all_the_same(supervisor: Supervisor, make_task: Any) -> None:
+    claim(make_task, supervisor.process)  # committed, but the worker never heard of it
+
+    supervisor.run()
+
+    execution = Execution.objects.get()
+    assert (execution.status, execution.exit_code) == (Status.SUCCESS, 0)
+
+
+def test_only_what_lies_between_head_and_tail_leaves_the_log(supervisor: Supervisor, make_task: Any) -> None:
+    claimed = claim(make_task, supervisor.process)
+    pk = claimed.execution_id
+
+    def pieces(*bounds: tuple[int, int]) -> list[LogPiece]:
+        return [LogPiece(pk, claimed.claim, start, end - start, "x" * (end - start)) for start, end in bounds]
+
+    def offsets() -> list[int]:
+        return list(Execution.objects.get().log_pieces.order_by("offset").values_list("offset", flat=True))
+
+    append_log(pieces((0, 500), (500, 600), (9000, 9500)))
+    append_log(pieces((9500, 9600)), left_out=[(pk, 500, 9100)])
+    assert offsets() == [0, 9000, 9500]
+
+    end = datetime.now(UTC)
+    finish(
+        [Report(claimed, Status.SUCCESS, end, 0, "", 10_100, pieces((9600, 10_100)), (500, 9600))], now=end
+    )
+    assert offsets() == [0, 9600]
