@@ -1,0 +1,124 @@
+"""A process dies exactly between two steps that must not come apart: what it was doing is finished, once."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scheduler.cluster import EXIT_FAILED
+from scheduler.models import Task
+from tests.faults.ledger import TASKS, check_history, ledger_tasks, stop_ticking, wait_for_successes
+from tests.stack import ROOT, Stack, wait_until
+
+IMPORTANT = ("claim.after_commit", "spawn.after", "exit.before_commit")
+# Which process passes a point, by the first word of its name.
+DISPATCHER, WORKER, IMPORT = {"slot", "run"}, {"claim", "spawn", "exit"}, {"import"}
+
+
+def points() -> list[str]:
+    """Return the names of all points in the code."""
+    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "scheduler").rglob("*.py")]
+    return sorted({name for text in texts for name in re.findall(r'crashpoints\.passed\("([^"]+)"\)', text)})
+
+
+def points_of(processes: set[str]) -> list[str]:
+    return [name for name in points() if name.partition(".")[0] in processes]
+
+
+def test_every_point_is_swept() -> None:
+    assert set(points()) == {name for group in (DISPATCHER, WORKER, IMPORT) for name in points_of(group)}
+    assert set(IMPORTANT) <= set(points())
+
+
+def crash_worker(stack: Stack, place: str) -> None:
+    """Let a cluster run until one of its workers dies at a place, which ends all of it."""
+    cluster = stack.start("worker", "--cluster", SCHED_CRASH_AT=place)
+    wait_until(lambda: cluster.poll() is not None, what=f"a death at {place}")
+    assert cluster.returncode == EXIT_FAILED
+
+
+def crash_dispatcher(stack: Stack, place: str) -> None:
+    """Let a dispatcher run until it dies at a place."""
+    dispatcher = stack.start("dispatcher", SCHED_CRASH_AT=place)
+    wait_until(lambda: dispatcher.poll() is not None, what=f"a death at {place}")
+    assert dispatcher.returncode == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("point", IMPORTANT)
+def test_what_a_worker_was_doing_when_it_died_is_finished_once(
+    stack: Stack, make_task: Any, tmp_path: Path, point: str
+) -> None:
+    ledger = ledger_tasks(make_task, tmp_path)
+    stack.start("dispatcher")
+
+    crash_worker(stack, f"{point}:1")
+    stack.start("worker")
+
+    wait_for_successes(2 * TASKS, what=f"work after the death at {point}")
+    stop_ticking()
+    check_history(ledger)
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("count", [1, 2, 3, 5, 8])
+@pytest.mark.parametrize("point", points_of(WORKER))
+def test_a_worker_may_die_at_any_point_again_and_again(
+    stack: Stack, make_task: Any, tmp_path: Path, point: str, count: int
+) -> None:
+    ledger = ledger_tasks(make_task, tmp_path)
+    stack.start("dispatcher")
+
+    for _round in range(3):
+        crash_worker(stack, f"{point}:{count}")
+    stack.start("worker")
+    crash_worker(stack, f"{point}:{count}")  # beside one that works
+
+    wait_for_successes(2 * TASKS, what=f"work after the deaths at {point}")
+    stop_ticking()
+    check_history(ledger)
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+@pytest.mark.parametrize("point", points_of(DISPATCHER))
+def test_a_dispatcher_may_die_at_any_point_again_and_again(
+    stack: Stack, make_task: Any, tmp_path: Path, point: str, count: int
+) -> None:
+    ledger = ledger_tasks(make_task, tmp_path)
+    stack.start("worker")
+
+    for _round in range(3):
+        crash_dispatcher(stack, f"{point}:{count}")
+    stack.start("dispatcher")
+    if "slot" in point:  # each slot is inserted by one of them
+        stack.start("dispatcher", SCHED_CRASH_AT=f"{point}:{count}")
+
+    wait_for_successes(2 * TASKS, what=f"work after the deaths at {point}")
+    stop_ticking()
+    check_history(ledger)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_an_import_that_dies_leaves_nothing_and_may_be_repeated(
+    stack: Stack, make_task: Any, tmp_path: Path, count: int
+) -> None:
+    make_task("before", task_exec="old")
+    make_task("gone", task_exec="old")
+    config = tmp_path / "config.json"
+    tasks = [{"task_id": name, "task_name": name, "task_exec": "new"} for name in ("before", "a", "b", "c")]
+    config.write_text(json.dumps({"tasks": tasks}))
+
+    died = stack.start("import_config", "--prune", str(config), SCHED_CRASH_AT=f"import.each_section:{count}")
+    assert died.wait(60) == -signal.SIGKILL
+    assert list(Task.objects.values_list("task_id", "command")) == [("before", "old"), ("gone", "old")]
+
+    again = stack.start("import_config", "--prune", str(config))
+    assert again.wait(60) == 0
+    assert set(Task.objects.values_list("task_id", "command")) == {
+        (name, "new") for name in ("before", "a", "b", "c")
+    }
