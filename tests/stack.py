@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import psutil
+import psycopg
 from django.conf import settings
 from django.db import connection
 
@@ -127,6 +130,21 @@ def kill_tree(pid: int) -> None:
             member.kill()
         except psutil.NoSuchProcess:
             continue
+
+
+@contextmanager
+def locked_database() -> Iterator[None]:
+    """Let nobody else write; on PostgreSQL nobody else even reads executions and processes."""
+    if connection.vendor == "sqlite":
+        with closing(sqlite3.connect(connection.settings_dict["NAME"], timeout=60)) as other:
+            other.isolation_level = None
+            other.execute("BEGIN IMMEDIATE")
+            yield
+            other.execute("ROLLBACK")
+        return
+    with psycopg.connect(**connection.get_connection_params()) as other:
+        other.execute("LOCK TABLE scheduler_execution, scheduler_process IN ACCESS EXCLUSIVE MODE")
+        yield
 
 
 def wait_until(condition: Callable[[], Any], *, seconds: float = 90, what: str = "the condition") -> Any:
