@@ -13,7 +13,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from scheduler.choices import Status
+from scheduler.choices import Status, Trigger
 from scheduler.models import ApiToken, Execution, ExecutionLog, Task, TaskDependency
 from scheduler.services.tokens import create_token
 from tests.conftest import NOON
@@ -175,6 +175,17 @@ def test_an_execution_is_found_by_its_number_and_by_its_task(site: Client, make_
     assert len(found("beta")) == 1
 
 
+def test_run_now_needs_a_post_and_leads_to_the_execution(site: Client, make_task: Any) -> None:
+    url = reverse("admin:scheduler_task_run", args=[make_task("a").pk])
+
+    got, posted = site.get(url), site.post(url)
+
+    execution = Execution.objects.get()
+    assert got.status_code == 405
+    assert posted["Location"] == reverse("admin:scheduler_execution_change", args=[execution.pk])
+    assert execution.trigger == Trigger.MANUAL
+
+
 def test_pause_and_resume_need_the_permission(site: Client, make_task: Any) -> None:
     task = make_task("a", task_schedule="* * * * *")
     viewer = User.objects.create_user("viewer", password="pw", is_staff=True)
@@ -260,6 +271,32 @@ def test_the_overview_says_who_fails_since_when_and_is_silent_when_nothing_chang
     assert "No dispatcher is alive" in html
     assert (again.status_code, changed.status_code) == (204, 200)
     assert "failed 3 times" not in changed.content.decode()
+
+
+def test_a_name_is_text_on_every_page(site: Client, make_task: Any) -> None:
+    task = make_task("a", task_name="<script>alert(1)</script>")
+    execution = add_outcomes(task, 1)[0]
+    pages = [
+        reverse("admin:index"),
+        reverse("admin:scheduler_task_changelist"),
+        reverse("admin:scheduler_task_add"),
+        reverse("admin:scheduler_task_change", args=[task.pk]),
+        reverse("admin:scheduler_task_history_list", args=[task.pk]),
+        reverse("admin:scheduler_execution_changelist"),
+        reverse("admin:scheduler_execution_change", args=[execution.pk]),
+    ]
+
+    answers = [site.get(page) for page in pages]
+
+    assert [answer.status_code for answer in answers] == [200] * len(pages)
+    assert not any(b"<script>alert(1)" in answer.content for answer in answers)
+
+
+def test_strangers_and_the_pages_of_django_q2_are_kept_out(site: Client) -> None:
+    answer = Client().get("/admin/scheduler/task/")
+
+    assert (answer.status_code, answer["Location"]) == (302, "/admin/login/?next=/admin/scheduler/task/")
+    assert site.get("/admin/django_q/schedule/").status_code == 404
 
 
 def test_an_empty_installation_shows_how_to_begin(site: Client) -> None:

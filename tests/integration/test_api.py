@@ -119,10 +119,17 @@ def test_replacing_resets_absent_fields_to_their_defaults(editor: TokenClient, m
 
 
 def test_all_problems_of_a_task_are_told_with_their_paths(editor: TokenClient) -> None:
-    response = editor.post("tasks", {"task_id": "a b", "task_name": "A", "task_timout": 1})
+    response = editor.post(
+        "tasks", {"task_id": "a b", "task_name": "A", "task_timout": 1, "task_timeout": -1}
+    )
 
     assert response.status_code == 400
-    assert {path for path, _ in errors_of(response)} == {"task_id", "task_exec", "task_timout"}
+    assert {path for path, _ in errors_of(response)} == {
+        "task_id",
+        "task_exec",
+        "task_timout",
+        "task_timeout",
+    }
     assert not Task.objects.exists()
 
 
@@ -677,7 +684,10 @@ def test_health_says_what_is_missing_to_anybody(db: None, client: Client) -> Non
 
     body = response.json()
     assert response.status_code == 503
-    assert [reason.split(" gave ")[0] for reason in body["reasons"]] == ["no dispatcher", "no worker"]
+    assert body["reasons"] == [
+        "no dispatcher gave a heartbeat in the last 30 s",
+        "no worker gave a heartbeat in the last 30 s",
+    ]
     assert (body["dispatchers"], body["workers"], body["backlog"], body["database"]) == (0, 0, 0, True)
     assert client.head("/healthz").status_code == 503
     assert client.post("/healthz").status_code == 405
