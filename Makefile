@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-BENCHMARKS := $(wildcard benchmarks/burst.py benchmarks/same_second.py benchmarks/latency.py benchmarks/history.py)
+BENCHMARKS := benchmarks/burst.py benchmarks/same_second.py benchmarks/history.py
 
 export PORT ?= 8000
 # honcho gives each kind of process a port of its own; links must name that of the site in all of them.
@@ -54,4 +54,4 @@ format: $(VENV)/development
 	$(BIN)/ruff format .
 
 bench: $(VENV)/development
-	for script in $(BENCHMARKS); do $(BIN)/python $$script || exit 1; done
+	@status=0; for script in $(BENCHMARKS); do echo "== $$script"; $(BIN)/python $$script || status=1; done; exit $$status

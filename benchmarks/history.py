@@ -7,20 +7,17 @@ permissions, queries, JSON. The result is printed and written to benchmarks/resu
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
-RESULTS = ROOT / "benchmarks" / "results" / "history.json"
+from installation import installation, write_result
+
 LIMIT_MS = 50.0
 PAGE_SIZE = 50
 SEEDED = """
@@ -41,14 +38,12 @@ FROM counter
 def prepare(rows: int) -> tuple[str, float]:
     """Migrate, store one task with `rows` executions and return a token and the seconds it took."""
     from django.contrib.auth.models import User
-    from django.core.management import call_command
     from django.db import connection
 
     from scheduler.config_file import validate_task
     from scheduler.services.tasks import save_task
     from scheduler.services.tokens import create_token
 
-    call_command("migrate", verbosity=0)
     begin = time.perf_counter()
     spec = validate_task({"task_id": "busy", "task_name": "Busy", "task_exec": "true"})
     task = save_task(spec, task=None, user=None, now=datetime.now(UTC))
@@ -110,15 +105,7 @@ def main() -> int:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--repeats", type=int, default=100)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="schedsite-bench-") as folder:
-        os.environ["SCHEDULER_DATA_DIR"] = folder
-        os.environ["DATABASE_URL"] = f"sqlite:///{folder}/db.sqlite3"
-        os.environ["DJANGO_SETTINGS_MODULE"] = "schedsite.settings"
-        os.environ["ALLOWED_HOSTS"] = "testserver,localhost"
-        sys.path.insert(0, str(ROOT))
-        import django
-
-        django.setup()
+    with installation():
         token, seconds = prepare(options.rows)
         print(f"{options.rows:,} executions of one task, stored in {seconds:.1f} s")
         pages = {}
@@ -135,8 +122,7 @@ def main() -> int:
         "processors": os.cpu_count(),
         "pages": pages,
     }
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    write_result("history", result)
     print(f"slowest p95 {slowest} ms; the limit is {LIMIT_MS:g} ms")
     return 0 if slowest < LIMIT_MS else 1
 

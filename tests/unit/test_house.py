@@ -54,6 +54,14 @@ def test_commands_of_make_are_plain_shell() -> None:
     assert not re.search(r"\[\[|\bsource\b|<\(", planned.stdout)
 
 
+def test_make_bench_runs_every_benchmark() -> None:
+    (listed,) = re.findall(r"^BENCHMARKS := (.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+
+    runnable = [path for path in (ROOT / "benchmarks").glob("*.py") if "__main__" in path.read_text()]
+
+    assert sorted(listed.split()) == sorted(str(path.relative_to(ROOT)) for path in runnable)
+
+
 def test_procfile_starts_site_dispatcher_and_worker_on_loopback() -> None:
     lines = (ROOT / "Procfile").read_text(encoding="utf-8").splitlines()
     commands = dict(line.split(": ", 1) for line in lines)
