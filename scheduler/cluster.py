@@ -32,12 +32,13 @@ from django_q.signals import post_spawn
 from scheduler import queues
 from scheduler.models import Process
 from scheduler.runner import Spool
-from scheduler.services import processes
+from scheduler.services import processes, recovery
 
 logger = logging.getLogger(__name__)
 
 EXIT_FAILED = 70  # EX_SOFTWARE of sysexits.h
 PR_SET_PDEATHSIG = 1
+TIDY_EVERY = 3600.0
 
 #: Set in shared memory before the first fork; read by the loops of the workers. A plain byte without a lock,
 #: because a process killed while it holds a lock would stop the others.
@@ -120,11 +121,12 @@ def run_cluster() -> int:
 
 
 class _Heartbeat:
-    """The row of this cluster, for the health check; a database that is away does not end the cluster."""
+    """The row of this cluster, for the health check, and its spool; a database that is away does not end it."""
 
     def __init__(self) -> None:
         self._row: Process | None = None
         self._due = 0.0
+        self._tidy_at = 0.0
 
     def beat_when_due(self) -> None:
         """Say that the cluster is alive; at first also wake it, for what waits or was left by another."""
@@ -144,7 +146,10 @@ class _Heartbeat:
                 )
                 queues.wake(settings.SCHEDULER_QUEUE)
             processes.beat(self._row, now=now)
-        except db.Error:
+            if time.monotonic() >= self._tidy_at:
+                self._tidy_at = time.monotonic() + TIDY_EVERY
+                recovery.tidy_spool(Spool(settings.SCHEDULER_SPOOL_DIR), now=now)
+        except (db.Error, OSError):
             logger.warning("the heartbeat of the cluster could not be written", exc_info=True)
             db.connections.close_all()
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import re
 import uuid
 from pathlib import Path
 
 BLOCK = 4096
 KINDS = ("out", "exit", "pid")
+FILE_NAME = re.compile(rf"(\d+)-(\w+)\.(?:{'|'.join(KINDS)})")
 FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE = 1, 2
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -72,6 +74,17 @@ class Spool:
                 os.unlink(self.path(execution_id, claim, kind))  # noqa: PTH108 - hot path
             except FileNotFoundError:
                 continue
+
+    def untouched(self, *, since: float) -> set[tuple[int, str]]:
+        """Return the executions, with their claims, whose files nobody changed after `since` (seconds of the epoch)."""
+        changed: dict[tuple[int, str], float] = {}
+        for entry in os.scandir(self.root):
+            if (found := FILE_NAME.fullmatch(entry.name)) is not None:
+                with contextlib.suppress(FileNotFoundError):
+                    at = entry.stat(follow_symlinks=False).st_mtime
+                    key = int(found[1]), found[2]
+                    changed[key] = max(at, changed.get(key, at))
+        return {key for key, at in changed.items() if at < since}
 
     def probe(self) -> None:
         """Try what the files of an execution need: to be made and linked. A full disk is no obstacle.

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from django.conf import settings
 
 from scheduler.choices import Status
 from scheduler.engine.states import reason_of_exit, status_of_exit
-from scheduler.models import Process
+from scheduler.models import Execution, Process
 from scheduler.queues import DEFAULT_QUEUE, wake
 from scheduler.runner import CommandSpec, Exit, NeverStarted, RunningCommand, Spool, adopt
 from scheduler.services import claims
 from scheduler.services.outcomes import Claimed, Report
+
+LEFT_FOR = timedelta(hours=1)  # no worker that lives takes so long to remove what it recorded
 
 
 def command_spec(claimed: Claimed, env: dict[str, str]) -> CommandSpec:
@@ -88,3 +90,15 @@ def tend_orphans(spool: Spool, *, now: datetime) -> None:
     queues = set(workers.values_list("queue", flat=True))
     for queue in queues or {DEFAULT_QUEUE}:
         wake(queue)
+
+
+def tidy_spool(spool: Spool, *, now: datetime) -> int:
+    """Remove files that workers left which died after recording an end; return of how many executions."""
+    idle = spool.untouched(since=(now - LEFT_FOR).timestamp())
+    if not idle:
+        return 0
+    running = set(Execution.objects.running().values_list("pk", "claim"))
+    left = idle - running
+    for execution_id, claim in left:
+        spool.remove(execution_id, claim)
+    return len(left)

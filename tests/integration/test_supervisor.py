@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from django.conf import settings
 from scheduler.choices import Status, Trigger
 from scheduler.models import Execution, Process
 from scheduler.runner import Spool
-from scheduler.services import claims, processes
+from scheduler.services import claims, processes, recovery
 from scheduler.services.outcomes import LogPiece, Report, append_log, finish
 from scheduler.services.runs import request_run
 from scheduler.supervisor import Supervisor
@@ -62,3 +63,20 @@ def test_only_what_lies_between_head_and_tail_leaves_the_log(supervisor: Supervi
         [Report(claimed, Status.SUCCESS, end, 0, "", 10_100, pieces((9600, 10_100)), (500, 9600))], now=end
     )
     assert offsets() == [0, 9600]
+
+
+def test_what_a_dead_worker_left_in_the_spool_goes_and_what_runs_stays(
+    supervisor: Supervisor, make_task: Any
+) -> None:
+    spool, running = supervisor.spool, claim(make_task, supervisor.process)
+    now = datetime.now(UTC)
+    Path(spool.path(running.execution_id, running.claim, "out")).touch()
+    Path(spool.path(99, "c0ffee", "out")).touch()
+    Path(spool.path(99, "c0ffee", "pid")).symlink_to("never-started")
+
+    early = recovery.tidy_spool(spool, now=now)
+    late = recovery.tidy_spool(spool, now=now + timedelta(hours=2))
+
+    assert (early, late) == (0, 1)
+    names = {path.name for path in spool.root.iterdir()}
+    assert names == {"host-id", f"{running.execution_id}-{running.claim}.out"}
