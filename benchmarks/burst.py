@@ -25,6 +25,7 @@ from installation import ROOT, installation, process, started, wait_until, write
 
 COUNT = int(os.environ.get("BENCH_COUNT", "2000"))
 SINGLES = 40
+ROUNDS = 3  # the first counts; more show whether it lasts (ext4 does not soon use the inode of a deleted file again)
 LEAST_RATIO = 0.4
 LIMIT_SINGLE_MS = 100
 PROFILED_WORKER = "--profiled-worker"
@@ -43,6 +44,9 @@ def spawn(count: int) -> None:
 
 def limit() -> float:
     """Return the machine's own executions a second: the better of two processes and 16 threads."""
+    from django.db import connections
+
+    connections.close_all()  # they must not be forked
     rates = []
     for pool, width in ((ProcessPoolExecutor, 2), (ThreadPoolExecutor, 16)):
         with pool(width) as executor:
@@ -199,7 +203,6 @@ def profiled_burst(task: Any, folder: Path) -> dict[str, Any]:
 
 def main() -> int:
     """Measure, print, write; 1 when it is slower than it must be."""
-    machine = limit()
     with installation(SCHEDULER_WORKERS="2") as folder:
         from scheduler.config_file import validate_task
         from scheduler.services.tasks import save_task
@@ -209,14 +212,16 @@ def main() -> int:
         with started("worker", "cluster") as worker:
             latencies = start_latencies(task)
             before = cpu_seconds(worker)
-            rate = burst(task)
+            rounds = [(limit(), burst(task)) for _ in range(ROUNDS)]
             after = cpu_seconds(worker)
-        cpu = {name: (after[name] - before[name]) / COUNT * 1000 for name in after}
+        cpu = {name: (after[name] - before[name]) / COUNT / ROUNDS * 1000 for name in after}
+        machine, rate = rounds[0]
         result: dict[str, Any] = {
             "executions": COUNT,
             "machine_limit_per_s": round(machine),
             "schedsite_per_s": round(rate),
             "ratio": round(rate / machine, 2),
+            "ratio_of_each_burst": [round(rate / machine, 2) for machine, rate in rounds],
             "cpu_ms_per_execution": round(sum(cpu.values()), 2),
             **{f"cpu_ms_{name}": round(value, 2) for name, value in cpu.items()},
             "single_start_p50_ms": round(statistics.median(latencies), 1),
