@@ -13,7 +13,8 @@ from django.db.models import Count, Max, Min, OuterRef, Q, Subquery
 from django.db.models.functions import Coalesce
 
 from scheduler.choices import FAILED, RAN, Status
-from scheduler.models import Execution, ExecutionLog, Process, Task
+from scheduler.engine.dependencies import reachable
+from scheduler.models import Execution, ExecutionLog, Process, Task, TaskDependency
 from scheduler.querysets import ExecutionQuerySet, TaskQuerySet
 
 BACKLOG_LATE = timedelta(minutes=5)
@@ -212,3 +213,59 @@ def counts_since(begin: datetime) -> dict[str, int]:
     """Return how many executions were queued at or after `begin`, by status."""
     rows = Execution.objects.filter(queued_at__gte=begin).order_by().values("status")
     return {row["status"]: row["count"] for row in rows.annotate(count=Count("pk"))}
+
+
+@dataclass(frozen=True)
+class GraphNode:
+    """A task in a picture of dependencies with its latest outcome, None when it never ran."""
+
+    pk: int
+    task_id: str
+    name: str
+    enabled: bool
+    schedule: str
+    status: str | None
+    execution_id: int | None
+
+
+@dataclass(frozen=True)
+class DependencyGraph:
+    """Nodes by task id, and edges as (upstream, downstream) by task id."""
+
+    nodes: list[GraphNode]
+    edges: list[tuple[str, str]]
+
+
+def dependency_graph(*, around: Task | None = None) -> DependencyGraph:
+    """Return all tasks that have dependencies, or `around` with all that is upstream and downstream of it."""
+    rows = TaskDependency.objects.order_by("upstream__task_id", "downstream__task_id")
+    edges: list[tuple[int, int]] = list(rows.values_list("upstream_id", "downstream_id"))
+    if around is None:
+        pks = {pk for edge in edges for pk in edge}
+    else:
+        above: dict[int, list[int]] = {}
+        below: dict[int, list[int]] = {}
+        for upstream, downstream in edges:
+            above.setdefault(downstream, []).append(upstream)
+            below.setdefault(upstream, []).append(downstream)
+        pks = {around.pk} | reachable(above, around.pk) | reachable(below, around.pk)
+    nodes = _graph_nodes(pks)
+    names = {node.pk: node.task_id for node in nodes}
+    shown = [(names[up], names[down]) for up, down in edges if up in names and down in names]
+    return DependencyGraph(nodes, shown)
+
+
+def _graph_nodes(pks: Collection[int]) -> list[GraphNode]:
+    ran = Execution.objects.outcomes().filter(task=OuterRef("pk"), status__in=sorted(RAN))
+    tasks = Task.objects.order_by("task_id").annotate(latest=Subquery(ran.values("pk")[:1]))
+    if len(pks) <= 1000:
+        tasks = tasks.filter(pk__in=pks)
+    values = tasks.values_list("pk", "task_id", "name", "enabled", "schedule", "latest")
+    found = [row for row in values if row[0] in pks]
+    latest = {row[5] for row in found if row[5] is not None}
+    statuses: dict[int, str] = {}
+    numbers = sorted(latest)
+    for start in range(0, len(numbers), 1000):
+        part = Execution.objects.filter(pk__in=numbers[start : start + 1000])
+        statuses |= dict(part.values_list("pk", "status"))
+    return [GraphNode(*row[:5], statuses.get(row[5]) if row[5] else None, row[5]) for row in found]

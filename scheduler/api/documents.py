@@ -16,7 +16,7 @@ from drf_spectacular.utils import (
 )
 from rest_framework import serializers
 
-from scheduler.choices import Status, Trigger
+from scheduler.choices import RunStatus, Status, Trigger
 from scheduler.config_file import load_schema
 
 Schema = dict[str, Any]
@@ -205,6 +205,105 @@ class ToggleRequest(Document):
     shape = an_object({"enabled": BOOLEAN}, required=())
 
 
+RUN_PROPERTIES: dict[str, Schema] = {
+    "run_id": {"type": "integer"},
+    "status": {"type": "string", "enum": RunStatus.values, "description": "Derived from the outcomes in it."},
+    "trigger": {"type": "string", "enum": Trigger.values},
+    "task_id": {**TEXT, "description": "The task that it began with."},
+    "created_at": INSTANT,
+    "created_by": {**TEXT, "nullable": True},
+    "finished_at": INSTANT_OR_NULL,
+    "cancelled_at": INSTANT_OR_NULL,
+    "cancel_reason": TEXT,
+}
+EDGES = a_list(an_object({"upstream": TEXT, "downstream": TEXT}))
+
+
+class Run(Document):
+    """Everything that one trigger set in motion."""
+
+    shape = an_object(RUN_PROPERTIES)
+
+
+class RunPage(Document):
+    """Some runs, newest first."""
+
+    shape = an_object({"next": LINK, "previous": LINK, "results": a_list(component("Run"))})
+
+
+class RunWithGraph(Document):
+    """A run with its tasks, their latest attempts in it, and the dependencies that it follows."""
+
+    shape = an_object(
+        {
+            **RUN_PROPERTIES,
+            "nodes": a_list(
+                an_object(
+                    {
+                        "task_id": TEXT,
+                        "execution": {"allOf": [component("Execution")], "nullable": True},
+                        "reason": {**TEXT, "description": "What a task without an execution waits for."},
+                    }
+                )
+            ),
+            "edges": EDGES,
+        }
+    )
+
+
+class Graph(Document):
+    """Tasks and dependencies."""
+
+    shape = an_object(
+        {
+            "nodes": a_list(
+                an_object(
+                    {
+                        "task_id": TEXT,
+                        "task_name": TEXT,
+                        "task_enabled": BOOLEAN,
+                        "task_schedule": TEXT,
+                        "status": {
+                            "type": "string",
+                            "enum": [*Status.values, None],
+                            "nullable": True,
+                            "description": "Of the latest outcome.",
+                        },
+                        "execution_id": {"type": "integer", "nullable": True},
+                    }
+                )
+            ),
+            "edges": EDGES,
+        }
+    )
+
+
+class Explanation(Document):
+    """Why a task ran, why it does not, and what it waits for."""
+
+    shape = an_object(
+        {
+            "task_id": TEXT,
+            "sentences": a_list(TEXT),
+            "last": a_list(TEXT),
+            "now": a_list(TEXT),
+            "upcoming": a_list(TEXT),
+            "upstreams": a_list(
+                an_object(
+                    {
+                        "task_id": TEXT,
+                        "is_fresh": {**BOOLEAN, "description": "Succeeded since this task last started."},
+                        "last_success_at": INSTANT_OR_NULL,
+                        "execution_id": {"type": "integer", "nullable": True},
+                        "used_by": {"type": "integer", "nullable": True},
+                        "reason": TEXT,
+                    }
+                )
+            ),
+        }
+    )
+
+
 class NextRuns(Document):
     """The next slots of a task."""
 
@@ -300,6 +399,8 @@ PARAMETERS: Mapping[str, tuple[Schema, str]] = {
     "q": (TEXT, "Text in id or name."),
     "count": (_number(1, 50, 5), "How many."),
     "offset": (_number(0, 2**53, 0), "First byte of the true stream to return."),
+    "run_status": (_words(RunStatus.values), "Statuses; repeated or separated by commas."),
+    "confirm": ({**BOOLEAN, "default": False}, "Delete it although other tasks depend on it."),
     "tail": (_number(1, 2**53), "Begin so many bytes before the end instead."),
 }
 ERRORS = {400: "Refused, with the reasons.", 401: "Not signed in.", 403: "Not allowed.", 404: "Not there."}
@@ -312,6 +413,9 @@ PATH_PARAMETERS = {
     ),
     "execution_id": OpenApiParameter(
         "execution_id", {"type": "integer", "minimum": 1, "maximum": 10**18 - 1}, OpenApiParameter.PATH
+    ),
+    "run_id": OpenApiParameter(
+        "run_id", {"type": "integer", "minimum": 1, "maximum": 10**18 - 1}, OpenApiParameter.PATH
     ),
 }
 

@@ -9,7 +9,8 @@ from typing import Any
 from django.utils.translation import get_language
 
 from scheduler.descriptions import describe_schedule
-from scheduler.models import Execution, Task
+from scheduler.models import Execution, Run, Task
+from scheduler.selectors import DependencyGraph
 from scheduler.specs import task_to_spec
 
 MASK = "••••••"
@@ -54,3 +55,37 @@ def task_json(
     body["schedule_error"] = task.schedule_error
     body["last_execution"] = None if latest is None else execution_json(latest, task.task_id)
     return body
+
+
+def run_json(run: Any) -> dict[str, Any]:
+    """Return a run that carries `status`; its first task and who began it must be joined in lists."""
+    shown: Run = run
+    return {
+        "run_id": shown.pk,
+        "status": run.status,
+        "trigger": shown.trigger,
+        "task_id": shown.first_task.task_id,
+        "created_at": instant(shown.created_at),
+        "created_by": shown.created_by.get_username() if shown.created_by else None,
+        "finished_at": instant(shown.finished_at),
+        "cancelled_at": instant(shown.cancelled_at),
+        "cancel_reason": shown.cancel_reason,
+    }
+
+
+def graph_json(graph: DependencyGraph) -> dict[str, Any]:
+    """Return nodes and edges of a picture of dependencies."""
+    return {
+        "nodes": [
+            {
+                "task_id": node.task_id,
+                "task_name": node.name,
+                "task_enabled": node.enabled,
+                "task_schedule": node.schedule,
+                "status": node.status,
+                "execution_id": node.execution_id,
+            }
+            for node in graph.nodes
+        ],
+        "edges": [{"upstream": upstream, "downstream": downstream} for upstream, downstream in graph.edges],
+    }

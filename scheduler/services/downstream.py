@@ -113,14 +113,29 @@ class _Decision:
         queued: list[tuple[Execution, list[int]]] = []
         skipped: list[tuple[Execution, list[int]]] = []
         for run_pk, task_pk in sorted(candidates):
-            row = self.rows.get((run_pk, task_pk))
-            if row is not None and (row.is_outcome or row.status not in _SUPERSEDED):
+            if not self._is_open(run_pk, task_pk):
                 continue
+            row = self.rows.get((run_pk, task_pk))
             self._decide(run_pk, task_pk, row.attempt + 1 if row else 1, queued, skipped)
         self._write(queued, skipped)
         self.following.queued += [execution for execution, _ in queued]
         self.following.skipped += [execution for execution, _ in skipped]
         return _tasks_by_run((e.run_id, e.task_id) for e, _ in skipped if e.run_id is not None)
+
+    def waits(self, run_pk: int, task_pks: Collection[int]) -> dict[int, Readiness]:
+        """Return what tasks wait for in a run; nothing of those decided upon or soon to be."""
+        self._load({(run_pk, task) for task in task_pks})
+        found = {
+            task: readiness(TriggerRule(self.tasks[task].trigger_rule), self._states(run_pk, task))
+            for task in task_pks
+            if self._is_open(run_pk, task)
+        }
+        return {task: waits for task, waits in found.items() if waits.verdict is Verdict.WAIT}
+
+    def _is_open(self, run_pk: int, task_pk: int) -> bool:
+        """Tell whether nothing was decided about a task, or it is to be decided upon again."""
+        row = self.rows.get((run_pk, task_pk))
+        return row is None or (not row.is_outcome and row.status in _SUPERSEDED)
 
     def _decide(
         self,
@@ -241,3 +256,19 @@ class _Decision:
                 self.rows[key] = _Row(
                     execution.pk, execution.attempt, Status(execution.status), execution.is_outcome
                 )
+
+
+def waiting_in_runs(task: Task, *, limit: int) -> list[tuple[Run, Readiness]]:
+    """Return the open runs, newest first, in which `task` waits for an upstream, with what it waits for."""
+    found = []
+    runs = Run.objects.open().filter(graph__isnull=False).select_related("first_task").newest_first()
+    for run in runs[:limit]:
+        if run.graph_id is not None and task.pk in load_graph(run.graph_id).upstreams:
+            found += [(run, waits) for waits in undecided(run, [task.pk]).values()]
+    return found
+
+
+def undecided(run: Run, task_pks: Collection[int]) -> dict[int, Readiness]:
+    """Return what each of the tasks waits for that have not been decided upon in `run`, by primary key."""
+    decision = _Decision({run.pk: run}, run.created_at, Following())
+    return decision.waits(run.pk, task_pks)
