@@ -21,8 +21,7 @@ LAYERS = (
     {"scheduler.cluster", "scheduler.supervisor", "scheduler.dispatcher", "scheduler.plan_text"},
     {"scheduler"},  # admin, api, forms, views, commands, jobs and whatever else is an interface
 )
-#: the admin only to take its pages off the site
-KNOW_DJANGO_Q = {"scheduler.queues", "scheduler.cluster", "scheduler.admin"}
+KNOW_DJANGO_Q = {"scheduler.queues", "scheduler.cluster"}
 PURE = ("scheduler.engine", "scheduler.runner")
 
 

@@ -1,0 +1,12 @@
+"""The site: one module a group of pages. Everything it writes goes through services."""
+
+from django.contrib import admin
+
+from scheduler.admin import access, executions, processes, tasks
+from scheduler.queues import QUEUE_MODELS
+
+__all__ = ["access", "executions", "processes", "tasks"]
+
+for model in QUEUE_MODELS:
+    if admin.site.is_registered(model):
+        admin.site.unregister(model)  # whoever may add a django-q2 schedule may run any function
