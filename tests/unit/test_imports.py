@@ -15,6 +15,7 @@ LAYERS = (
     {"scheduler.exceptions", "scheduler.choices", "scheduler.crashpoints", "scheduler.signals"},
     {"scheduler.engine"},
     {"scheduler.config_file", "scheduler.descriptions", "scheduler.specs", "scheduler.runner"},
+    {"scheduler.demonstration"},
     {"scheduler.models", "scheduler.querysets", "scheduler.migrations", "scheduler.queues"},
     {"scheduler.selectors", "scheduler.upstreams"},
     {"scheduler.services"},

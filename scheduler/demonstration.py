@@ -1,0 +1,661 @@
+"""A believable installation: what tasks it has and what happened to them. Pure; `services.demonstration` writes it.
+
+The same seed, instant and options always give the same history.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Literal, cast
+
+from scheduler.choices import RETRIED, Status, Trigger
+from scheduler.config_file import TaskSpec, validate_task
+from scheduler.engine.retry import RetryPolicy, next_attempt_at
+from scheduler.engine.schedules import parse_schedule, slots_between
+
+SHORTEST = 0.04  # seconds
+OUTAGE_DAYS_AGO, OUTAGE_LENGTH = 9.4, timedelta(minutes=50)
+LAST_MANUAL_DAYS = 10
+
+
+@dataclass(frozen=True)
+class Spell:
+    """A time, in days before now, in which a task ends otherwise than usual; `until` 0 reaches to the present."""
+
+    since: float
+    until: float
+    status: Status
+    share: float = 1.0
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How a task behaves.
+
+    Attributes:
+        seconds: typical duration at the end of the history.
+        drift: how much of it grew over the history.
+        spread: sigma of the lognormal noise.
+        failing: share of business failures, and of technical failures of one attempt.
+        error: what the script prints when it fails, and its exit code for a technical failure.
+        present: what goes on now: nothing, an execution that runs, or one that failed and waits for its retry.
+    """
+
+    seconds: float
+    drift: float = 0.0
+    spread: float = 0.15
+    business: float = 0.0
+    technical: float = 0.0
+    exit_code: int = 2
+    error: str = "error: connection reset by peer"
+    spells: tuple[Spell, ...] = ()
+    present: Literal["", "running", "retrying"] = ""
+
+
+@dataclass(frozen=True)
+class DemoTask:
+    """A task with its behaviour; `earlier` are former values of fields, which give it a revision."""
+
+    spec: TaskSpec
+    profile: Profile
+    earlier: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class DemoExecution:
+    """One execution to be stored; `run` numbers runs from 1, 0 is none; `number` is its own place from 1."""
+
+    task_id: str
+    run: int
+    status: Status
+    trigger: Trigger
+    queued_at: datetime
+    attempt: int = 1
+    retries_left: int = 0
+    is_outcome: bool = True
+    scheduled_for: datetime | None = None
+    not_before: datetime | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    exit_code: int | None = None
+    reason: str = ""
+    slot_count: int = 1
+    covers_until: datetime | None = None
+    upstream_rows: list[DemoExecution] = field(default_factory=list)
+    number: int = 0
+
+
+def _task(
+    task_id: str, name: str, schedule: str, command: str, tags: str, profile: Profile, **more: Any
+) -> DemoTask:
+    earlier = more.pop("earlier", {})
+    fields = {f"task_{key}": value for key, value in more.items()}
+    spec = validate_task(
+        {
+            "task_id": task_id,
+            "task_name": name,
+            "task_schedule": schedule,
+            "task_exec": command,
+            "task_tags": tags.split(),
+            **fields,
+        }
+    )
+    return DemoTask(spec, profile, earlier)
+
+
+def demo_tasks(count: int = 25) -> list[DemoTask]:
+    """Return `count` tasks: those below, then variants of them with a number."""
+    tasks = list(_originals())
+    kept = tasks[:count]
+    names = {task.spec["task_id"] for task in kept}
+    kept = [_with_upstreams_in(task, names) for task in kept]
+    for number in range(len(kept), count):
+        model = tasks[number % len(tasks)]
+        copy = cast(
+            TaskSpec,
+            {
+                **model.spec,
+                "task_id": f"{model.spec['task_id'][:56]}_{number}",
+                "task_name": f"{model.spec['task_name']} {number}",
+                "task_dependencies": [],
+                "task_schedule": _moved(model.spec["task_schedule"] or "20 4 * * *", number),
+            },
+        )
+        kept.append(DemoTask(copy, Profile(model.profile.seconds, business=0.01, technical=0.01)))
+    return kept
+
+
+def _with_upstreams_in(task: DemoTask, names: set[str]) -> DemoTask:
+    spec = dict(task.spec)
+    spec["task_dependencies"] = [name for name in task.spec["task_dependencies"] if name in names]
+    return DemoTask(cast(TaskSpec, spec), task.profile, task.earlier)
+
+
+def _moved(schedule: str, number: int) -> str:
+    """Return the schedule at another minute, so that copies do not all start together."""
+    minute, *rest = schedule.split()
+    return " ".join([str(number * 7 % 60) if minute.isdigit() else minute, *rest])
+
+
+def _originals() -> Iterator[DemoTask]:
+    shanghai, berlin = "Asia/Shanghai", "Europe/Berlin"
+    yield _task(
+        "order_sync",
+        "订单同步",
+        "*/10 * * * *",
+        "python sync.py --since last",
+        "shop critical",
+        Profile(38, drift=0.5, technical=0.03, error="error: shop API answered 502 Bad Gateway"),
+        retry=2,
+        retry_interval=30,
+        timeout=300,
+        timezone=shanghai,
+        earlier={"task_timeout": 120},
+    )
+    yield _task(
+        "backup_database",
+        "Back up the database",
+        "30 2 * * *",
+        "sh backup.sh /srv/backup",
+        "backup critical",
+        Profile(
+            1260,
+            drift=0.6,
+            spells=(Spell(2.9, 0, Status.TECHNICAL_FAILURE),),
+            exit_code=28,
+            error="pg_dump: error: could not write to output file: No space left on device",
+        ),
+        retry=1,
+        retry_interval=600,
+        timeout=7200,
+        timezone=berlin,
+        earlier={"task_schedule": "0 3 * * *", "task_retry": 0},
+    )
+    yield _task(
+        "verify_backup",
+        "Verify the backup",
+        "",
+        "python verify.py",
+        "backup",
+        Profile(210, drift=0.4),
+        dependencies=["backup_database"],
+    )
+    yield _task(
+        "health_probe",
+        "Probe the web shop",
+        "*/5 * * * *",
+        "python probe.py https://shop.example",
+        "shop monitoring",
+        Profile(
+            1.4,
+            spread=0.5,
+            technical=0.01,
+            exit_code=7,
+            error="probe: GET / timed out after 10 s",
+            spells=(Spell(4.2, 4.05, Status.TECHNICAL_FAILURE),),
+        ),
+    )
+    yield _task(
+        "stock_check",
+        "库存检查",
+        "15 */2 * * *",
+        "python check_stock.py",
+        "shop business",
+        Profile(
+            9,
+            business=0.12,
+            error="SKU 10422 coffee: 3 left, 20 needed",
+            spells=(Spell(0.4, 0, Status.BUSINESS_FAILURE),),
+        ),
+        timezone=shanghai,
+    )
+    yield _task(
+        "nightly_export",
+        "Nightly export",
+        "0 1 * * *",
+        "python export.py --all",
+        "warehouse pipeline",
+        Profile(420, drift=0.3, technical=0.04, error="error: lost connection to server during query"),
+        retry=2,
+        retry_interval=120,
+        timezone=berlin,
+    )
+    yield _task(
+        "clean_orders",
+        "Clean orders",
+        "",
+        "python clean.py orders",
+        "warehouse pipeline",
+        Profile(95, business=0.04, error="12 orders without a customer"),
+        dependencies=["nightly_export"],
+    )
+    yield _task(
+        "clean_customers",
+        "Clean customers",
+        "",
+        "python clean.py customers",
+        "warehouse pipeline",
+        Profile(62),
+        dependencies=["nightly_export"],
+    )
+    yield _task(
+        "load_warehouse",
+        "Load the warehouse",
+        "",
+        "python load.py",
+        "warehouse pipeline",
+        Profile(540, drift=0.8, spread=0.2),
+        dependencies=["clean_customers", "clean_orders"],
+        timeout=1800,
+    )
+    yield _task(
+        "sales_report",
+        "Sales report",
+        "",
+        "python report.py --mail",
+        "report pipeline",
+        Profile(48),
+        dependencies=["load_warehouse"],
+    )
+    yield _task(
+        "daily_brief_cn",
+        "生成每日简报",
+        "",
+        "python brief.py",
+        "report pipeline",
+        Profile(33, technical=0.03, error="错误：模板缺少字段 “区域”"),
+        dependencies=["load_warehouse"],
+        retry=1,
+    )
+    yield _task(
+        "refresh_dashboards",
+        "Refresh dashboards",
+        "",
+        "sh refresh.sh",
+        "report pipeline",
+        Profile(120),
+        dependencies=["sales_report"],
+    )
+    yield _task(
+        "mail_digest",
+        "Mail digest",
+        "0 8 * * 1-5",
+        "python digest.py",
+        "mail",
+        Profile(16, technical=0.05, error="smtp: 421 service not available"),
+        retry=3,
+        retry_interval=60,
+        retry_backoff=2,
+        timezone=berlin,
+    )
+    yield _task(
+        "rotate_logs",
+        "Rotate logs",
+        "5 0 * * *",
+        "sh rotate.sh",
+        "housekeeping",
+        Profile(4, spread=0.4),
+    )
+    yield _task(
+        "price_feed",
+        "Price feed",
+        "*/15 7-19 * * 1-5",
+        "python feed.py",
+        "shop",
+        Profile(75, spread=0.5, technical=0.05, error="feed: supplier file is empty"),
+        timeout=240,
+        timezone=berlin,
+    )
+    yield _task(
+        "image_resize",
+        "Resize images",
+        "*/20 * * * *",
+        "python resize.py",
+        "shop",
+        Profile(380, spread=0.8, present="running"),
+        timeout=3600,
+    )
+    yield _task(
+        "currency_rates",
+        "汇率更新",
+        "5 9,17 * * *",
+        "python rates.py",
+        "finance",
+        Profile(5, technical=0.08, error="error: rates for CNY are missing", present="retrying"),
+        retry=2,
+        timezone=shanghai,
+    )
+    yield _task(
+        "invoice_run",
+        "Invoice run",
+        "0 6 1,15 * *",
+        "python invoices.py",
+        "finance critical",
+        Profile(900, drift=0.2),
+        timezone=berlin,
+    )
+    yield _task(
+        "ledger_close",
+        "月末关账",
+        "0 2 1 * *",
+        "python close.py",
+        "finance",
+        Profile(2400),
+        timezone=shanghai,
+    )
+    yield _task(
+        "search_index",
+        "Rebuild the search index",
+        "0 */3 * * *",
+        "python index.py --full",
+        "search",
+        Profile(660, drift=1.4, spread=0.25, error="index: shard 3 does not answer"),
+        timeout=1000,
+    )
+    yield _task(
+        "certificate_check",
+        "Certificate check",
+        "0 7 * * *",
+        "python certs.py",
+        "monitoring security",
+        Profile(3, business=0.1, error="shop.example expires in 12 days"),
+    )
+    yield _task(
+        "vulnerability_scan",
+        "Vulnerability scan",
+        "0 3 * * 0",
+        "sh scan.sh",
+        "security",
+        Profile(5200, spread=0.2),
+        timeout=14400,
+    )
+    yield _task(
+        "user_cleanup",
+        "清理过期用户",
+        "40 3 * * *",
+        "python cleanup.py users",
+        "housekeeping",
+        Profile(27, spread=0.3),
+        timezone=shanghai,
+    )
+    yield _task(
+        "legacy_ftp",
+        "Legacy FTP upload",
+        "0 * * * *",
+        "sh ftp.sh",
+        "legacy",
+        Profile(22, technical=0.3, error="ftp: 530 login incorrect"),
+        enabled=False,
+        earlier={"task_enabled": True},
+    )
+    yield _task(
+        "cache_warmer",
+        "Warm the cache",
+        "*/30 * * * *",
+        "python warm.py",
+        "shop",
+        Profile(140, spread=0.3, present="running"),
+    )
+
+
+def demo_history(
+    tasks: Sequence[DemoTask], *, now: datetime, days: int, seed: int
+) -> tuple[list[DemoExecution], int]:
+    """Return the executions of the last `days` in the order in which they were queued, and the number of runs."""
+    story = _Story({task.spec["task_id"]: task for task in tasks}, now, days, random.Random(seed))  # noqa: S311
+    for task in tasks:
+        story.tell(task)
+    rows = sorted(story.rows, key=lambda row: (row.queued_at, row.task_id, row.attempt))
+    for number, row in enumerate(rows, 1):
+        row.number = number
+    return [_named(row) for row in rows], story.runs
+
+
+def _named(row: DemoExecution) -> DemoExecution:
+    """Put the numbers of upstream executions into a reason that waits for them."""
+    if row.upstream_rows and "{execution}" in row.reason:
+        row.reason = row.reason.format(execution=row.upstream_rows[-1].number)
+    return row
+
+
+class _Story:
+    """Tells what happened to each scheduled task and to what is downstream of it."""
+
+    def __init__(self, tasks: dict[str, DemoTask], now: datetime, days: int, chance: random.Random) -> None:
+        self.tasks, self.now, self.days, self.chance = tasks, now, days, chance
+        self.begin = now - timedelta(days=days)
+        self.outage = now - timedelta(days=min(OUTAGE_DAYS_AGO, days / 2))
+        self.rows: list[DemoExecution] = []
+        self.runs = 0
+        self.downstreams: dict[str, list[str]] = defaultdict(list)
+        for task in tasks.values():
+            for upstream in task.spec["task_dependencies"]:
+                self.downstreams[upstream].append(task.spec["task_id"])
+
+    def tell(self, task: DemoTask) -> None:
+        """Add the history of one task that has a schedule."""
+        spec = task.spec
+        if not spec["task_schedule"]:
+            return
+        end = self.now if spec["task_enabled"] else self.now - timedelta(days=2)
+        slots = slots_between(
+            parse_schedule(spec["task_schedule"], spec["task_timezone"] or "UTC"), self.begin, end
+        )
+        missed = [slot for slot in slots if self.outage <= slot < self.outage + OUTAGE_LENGTH]
+        if missed:
+            self._miss(task, missed)
+        busy_until, blocking = self.begin, None
+        for slot in slots:
+            if missed and missed[0] <= slot <= missed[-1]:
+                continue
+            if slot < busy_until and blocking is not None:
+                self._skip(task, slot, blocking)
+                continue
+            outcome = self._run(task, slot, Trigger.SCHEDULE, slot)
+            busy_until = outcome.finished_at or self.now
+            blocking = outcome
+        if self.chance.random() < 0.6 and spec["task_enabled"]:
+            at = self.now - timedelta(days=self.chance.uniform(0.3, min(self.days, LAST_MANUAL_DAYS)))
+            self._run(task, None, Trigger.MANUAL, at)
+        self._leave_open(task)
+
+    def _leave_open(self, task: DemoTask) -> None:
+        """Let the latest execution of a task be under way, or have failed and wait for its next attempt."""
+        own = [row for row in self.rows if row.task_id == task.spec["task_id"] and row.started_at is not None]
+        if not task.profile.present or not own:
+            return
+        row = max(own, key=lambda row: (row.queued_at, row.attempt))
+        row.is_outcome, row.exit_code, row.reason = False, None, ""
+        if task.profile.present == "running":
+            row.started_at = self.now - timedelta(seconds=task.profile.seconds * 0.7)
+            row.status, row.finished_at = Status.RUNNING, None
+            return
+        row.status, row.finished_at = Status.TECHNICAL_FAILURE, self.now - timedelta(minutes=2)
+        row.started_at = row.finished_at - timedelta(seconds=task.profile.seconds)
+        row.exit_code, row.reason = task.profile.exit_code, f"exit code {task.profile.exit_code}"
+        self.rows.append(
+            DemoExecution(
+                row.task_id,
+                row.run,
+                Status.QUEUED,
+                Trigger.RETRY,
+                row.finished_at,
+                attempt=row.attempt + 1,
+                is_outcome=False,
+                scheduled_for=row.scheduled_for,
+                not_before=self.now + timedelta(minutes=7),
+            )
+        )
+
+    def _miss(self, task: DemoTask, slots: Sequence[datetime]) -> None:
+        found = self.outage + OUTAGE_LENGTH
+        self.rows.append(
+            DemoExecution(
+                task.spec["task_id"],
+                0,
+                Status.MISSED,
+                Trigger.SCHEDULE,
+                found,
+                scheduled_for=slots[0],
+                finished_at=found,
+                slot_count=len(slots),
+                covers_until=slots[-1],
+                reason="no dispatcher was running at that time",
+            )
+        )
+
+    def _skip(self, task: DemoTask, slot: datetime, blocking: DemoExecution) -> None:
+        self.rows.append(
+            DemoExecution(
+                task.spec["task_id"],
+                0,
+                Status.SKIPPED,
+                Trigger.SCHEDULE,
+                slot,
+                scheduled_for=slot,
+                finished_at=slot,
+                reason="execution {execution} is still running (task_concurrency is skip)",
+                upstream_rows=[blocking],
+            )
+        )
+
+    def _run(self, task: DemoTask, slot: datetime | None, trigger: Trigger, at: datetime) -> DemoExecution:
+        """Run a task and all that is downstream of it; return its last attempt."""
+        self.runs += 1
+        run = self.runs
+        late = timedelta(seconds=self.chance.uniform(0.01, 0.4))
+        outcomes = {task.spec["task_id"]: self._attempts(task, run, trigger, slot, at + late)}
+        waiting = [task.spec["task_id"]]
+        while waiting:
+            for name in self.downstreams[waiting.pop(0)]:
+                upstreams = self.tasks[name].spec["task_dependencies"]
+                if name not in outcomes and all(upstream in outcomes for upstream in upstreams):
+                    found = self._follow(name, run, [outcomes[upstream] for upstream in upstreams])
+                    if found is not None:
+                        outcomes[name] = found
+                        waiting.append(name)
+        return outcomes[task.spec["task_id"]]
+
+    def _follow(self, name: str, run: int, upstreams: list[DemoExecution]) -> DemoExecution | None:
+        if any(row.finished_at is None for row in upstreams):
+            return None
+        at = max(row.finished_at for row in upstreams if row.finished_at is not None)
+        bad = [row for row in upstreams if row.status != Status.SUCCESS]
+        if not bad:
+            row = self._attempts(self.tasks[name], run, Trigger.DEPENDENCY, None, at)
+            row.upstream_rows = list(upstreams)
+            return row
+        reason = f"upstream {bad[-1].task_id} ended {bad[-1].status.value}, execution {{execution}}"
+        row = DemoExecution(
+            name,
+            run,
+            Status.SKIPPED,
+            Trigger.DEPENDENCY,
+            at,
+            finished_at=at,
+            reason=reason,
+            upstream_rows=[bad[-1]],
+        )
+        self.rows.append(row)
+        return row
+
+    def _attempts(
+        self, task: DemoTask, run: int, trigger: Trigger, slot: datetime | None, at: datetime
+    ) -> DemoExecution:
+        """Add an execution and its retries; return the last."""
+        spec = task.spec
+        policy = RetryPolicy(
+            spec["task_retry"], float(spec["task_retry_interval"]), float(spec["task_retry_backoff"])
+        )
+        attempt, not_before = 1, None
+        while True:
+            row = DemoExecution(
+                spec["task_id"],
+                run,
+                Status.QUEUED,
+                trigger if attempt == 1 else Trigger.RETRY,
+                at,
+                attempt=attempt,
+                retries_left=spec["task_retry"] - attempt + 1,
+                scheduled_for=slot,
+                not_before=not_before,
+            )
+            self.rows.append(row)
+            self._end(task, row, not_before or at)
+            if row.status not in RETRIED or row.finished_at is None:
+                row.is_outcome = row.finished_at is not None
+                return row
+            not_before = next_attempt_at(
+                policy, status=row.status, failures=attempt, failed_at=row.finished_at
+            )
+            if not_before is None:
+                return row
+            row.is_outcome = False
+            attempt, at = attempt + 1, row.finished_at
+
+    def _end(self, task: DemoTask, row: DemoExecution, ready: datetime) -> None:
+        """Decide how an execution ends; what would not have begun or ended by now waits or runs."""
+        profile = task.profile
+        row.status, seconds = self._outcome(task, row)
+        start = ready + timedelta(seconds=self.chance.uniform(0.02, 0.3))
+        if start > self.now:
+            row.status, row.is_outcome = Status.QUEUED, False
+            return
+        row.started_at = start
+        end = start + timedelta(seconds=seconds)
+        if end > self.now:
+            row.status, row.is_outcome, row.reason = Status.RUNNING, False, ""
+            return
+        row.finished_at = end
+        row.exit_code = {Status.SUCCESS: 0, Status.BUSINESS_FAILURE: 1}.get(row.status)
+        if row.status == Status.TECHNICAL_FAILURE:
+            row.exit_code, row.reason = profile.exit_code, f"exit code {profile.exit_code}"
+        if row.status == Status.TIMEOUT:
+            row.reason = f"ran longer than its timeout of {task.spec['task_timeout']:g} s"
+
+    def _outcome(self, task: DemoTask, row: DemoExecution) -> tuple[Status, float]:
+        profile, timeout = task.profile, task.spec["task_timeout"]
+        age = (self.now - row.queued_at) / timedelta(days=1)
+        grown = 1 + profile.drift * (1 - age / self.days)
+        seconds = profile.seconds * grown / (1 + profile.drift)
+        seconds = max(seconds * self.chance.lognormvariate(0, profile.spread), SHORTEST)
+        status, luck = Status.SUCCESS, self.chance.random()
+        if luck < profile.business:
+            status = Status.BUSINESS_FAILURE
+        elif luck < profile.business + profile.technical:
+            status, seconds = Status.TECHNICAL_FAILURE, seconds * 0.4
+        for spell in profile.spells:
+            if spell.until <= age <= spell.since and self.chance.random() <= spell.share:
+                status = spell.status
+                seconds *= 0.4 if status == Status.TECHNICAL_FAILURE else 1
+        if status == Status.SUCCESS and timeout is not None and seconds > timeout:
+            status, seconds = Status.TIMEOUT, float(timeout)
+        return status, seconds
+
+
+def demo_log(task: DemoTask, row: DemoExecution) -> str:
+    """Return what the execution printed."""
+    chance = random.Random(f"{row.task_id} {row.queued_at}")  # noqa: S311
+    items = chance.randrange(40, 4000)
+    lines = [
+        f"\x1b[2m{row.queued_at:%Y-%m-%d %H:%M:%S}\x1b[0m starting {task.spec['task_name']}",
+        f"\x1b[36minfo\x1b[0m  {items} records to do",
+        *(
+            f"\x1b[36minfo\x1b[0m  {done * items // 8}/{items} done"
+            for done in range(1, 9 if row.status == Status.SUCCESS else 5)
+        ),
+    ]
+    if row.status == Status.SUCCESS:
+        lines.append(f"\x1b[32mdone\x1b[0m  {items} records in order")
+    elif row.status == Status.TIMEOUT:
+        lines.append("\x1b[33mwarn\x1b[0m  slower than usual, waiting for a lock")
+    elif row.status != Status.RUNNING:
+        lines += [
+            f"\x1b[33mwarn\x1b[0m  record {chance.randrange(items)} was refused",
+            f"\x1b[1;31m{task.profile.error}\x1b[0m",
+        ]
+    return "\n".join(lines) + "\n"

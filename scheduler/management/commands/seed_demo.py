@@ -1,0 +1,47 @@
+"""`manage.py seed_demo`: fill an empty installation with a demonstration."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from scheduler.exceptions import ConflictError
+from scheduler.services.demonstration import seed_demonstration
+
+
+class Command(BaseCommand):
+    """Refuses when there are tasks, unless it is told to go on."""
+
+    help = "Write tasks with weeks of believable history into an empty database."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Declare the arguments."""
+        parser.add_argument("--days", type=int, default=28, help="Days of history (28).")
+        parser.add_argument("--tasks", type=int, default=25, help="Number of tasks (25).")
+        parser.add_argument("--seed", type=int, default=1, help="The same number tells the same story (1).")
+        parser.add_argument(
+            "--executions", type=int, help="Write so many plain executions instead, for measuring."
+        )
+        parser.add_argument(
+            "--force", action="store_true", help="Go on although there are tasks; same ids are replaced."
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Write, and say how much."""
+        for name in ("days", "tasks", "executions"):
+            if options[name] is not None and options[name] < 1:
+                raise CommandError(f"--{name} is {options[name]}; a number from 1 on is needed")
+        try:
+            seeded = seed_demonstration(
+                now=datetime.now(UTC),
+                days=options["days"],
+                task_count=options["tasks"],
+                seed=options["seed"],
+                execution_count=options["executions"],
+                is_forced=options["force"],
+            )
+        except ConflictError as error:
+            raise CommandError(f"{error}; use --force to go on") from error
+        self.stdout.write(f"{seeded.tasks} tasks and {seeded.executions} executions were written")
