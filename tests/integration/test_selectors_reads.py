@@ -11,10 +11,11 @@ from rest_framework.request import Request
 from rest_framework.test import APIRequestFactory
 
 from scheduler import selectors
-from scheduler.api.pagination import ExecutionPage, encode_cursor
+from scheduler.api.pagination import ExecutionPage
 from scheduler.api.parameters import filter_executions
 from scheduler.choices import Status
 from scheduler.models import Execution, ExecutionLog, Process, Task
+from scheduler.paging import encode_cursor
 from tests.conftest import NOON
 from tests.integration.test_api import add_executions
 
@@ -134,7 +135,7 @@ def test_a_page_of_history_is_read_from_its_index_without_sorting(
         if connection.vendor == "postgresql":  # a table this small would be read as a whole
             sql.execute("ANALYZE scheduler_execution")
             sql.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")
-    plan = page.queryset.explain()
+    plan = page.page.queryset.explain()
 
     assert index in plan
     assert "TEMP B-TREE" not in plan and "Sort" not in plan, plan

@@ -17,7 +17,7 @@ LAYERS = (
     {"scheduler.config_file", "scheduler.descriptions", "scheduler.specs", "scheduler.runner"},
     {"scheduler.demonstration"},
     {"scheduler.models", "scheduler.querysets", "scheduler.migrations", "scheduler.queues"},
-    {"scheduler.selectors", "scheduler.upstreams"},
+    {"scheduler.selectors", "scheduler.upstreams", "scheduler.paging"},
     {"scheduler.services"},
     {"scheduler.cluster", "scheduler.supervisor", "scheduler.dispatcher", "scheduler.plan_text"},
     {"scheduler"},  # admin, api, forms, views, commands, jobs and whatever else is an interface
