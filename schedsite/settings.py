@@ -54,6 +54,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "schedsite.csp.ContentSecurityPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
@@ -244,8 +245,13 @@ UNFOLD: dict[str, Any] = {
     "SITE_FAVICONS": [
         {"rel": "icon", "type": "image/svg+xml", "href": lambda _request: static("scheduler/favicon.svg")}
     ],
-    "STYLES": [lambda _request: static("scheduler/site.css")],
-    "SCRIPTS": [lambda _request: static("scheduler/times.js")],
+    # The theme would write its colours into an inline style; site.css has them, which the policy allows.
+    "COLORS": lambda _request: {},
+    "STYLES": [lambda _request: static("scheduler/site.css"), lambda _request: static("scheduler/charts.css")],
+    "SCRIPTS": [
+        lambda _request: static("scheduler/times.js"),
+        lambda _request: static("scheduler/site.js"),
+    ],
     "SIDEBAR": {
         "show_search": True,
         "navigation": [
