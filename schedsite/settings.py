@@ -247,7 +247,10 @@ UNFOLD: dict[str, Any] = {
     ],
     # The theme would write its colours into an inline style; site.css has them, which the policy allows.
     "COLORS": lambda _request: {},
-    "STYLES": [lambda _request: static("scheduler/site.css"), lambda _request: static("scheduler/charts.css")],
+    "STYLES": [
+        lambda _request: static("scheduler/site.css"),
+        lambda _request: static("scheduler/charts.css"),
+    ],
     "SCRIPTS": [
         lambda _request: static("scheduler/times.js"),
         lambda _request: static("scheduler/site.js"),

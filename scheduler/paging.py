@@ -1,23 +1,28 @@
-"""Pages by keyset: newest first on (queued_at, id), as fast at the millionth row as at the first."""
+"""Pages by keyset, newest first, as fast at the millionth row as at the first.
+
+Executions are in the order of (queued_at, id), runs in that of id.
+"""
 
 from __future__ import annotations
 
 import base64
 import binascii
 from datetime import UTC, datetime
+from typing import Any, Generic, TypeVar
 
 from django.db.models import Q
 
-from scheduler.models import Execution
-from scheduler.querysets import ExecutionQuerySet
+from scheduler.models import Execution, Run
+
+Row = TypeVar("Row", Execution, Run)
 
 
 class BadCursorError(ValueError):
     """A text is no cursor."""
 
 
-class KeysetPage:
-    """One page of executions and the cursors of its neighbours; None where there is no neighbour.
+class KeysetPage(Generic[Row]):
+    """One page of executions or runs and the cursors of its neighbours; None where there is no neighbour.
 
     A cursor names a row and a direction: "older than this" or "newer than this".
 
@@ -25,7 +30,7 @@ class KeysetPage:
         BadCursorError: `cursor` was not made by a page.
     """
 
-    def __init__(self, queryset: ExecutionQuerySet, *, size: int, cursor: str = "") -> None:
+    def __init__(self, queryset: Any, *, size: int, cursor: str = "") -> None:
         is_newer, at, pk = _decode(cursor) if cursor else (False, None, 0)
         if at is None:
             queryset = queryset.newest_first()
@@ -34,7 +39,7 @@ class KeysetPage:
         self.queryset = queryset[: size + 1]
         rows = list(self.queryset)
         has_more = len(rows) > size
-        self.rows: list[Execution] = rows[:size]
+        self.rows: list[Row] = rows[:size]
         if is_newer:
             self.rows.reverse()
         has_older, has_newer = (True, has_more) if is_newer else (has_more, at is not None)
@@ -42,20 +47,24 @@ class KeysetPage:
         self.newer = encode_cursor(self.rows[0], is_newer=True) if self.rows and has_newer else None
 
 
-def _older(queryset: ExecutionQuerySet, at: datetime, pk: int) -> ExecutionQuerySet:
+def _older(queryset: Any, at: datetime, pk: int) -> Any:
+    if queryset.model is Run:
+        return queryset.filter(pk__lt=pk).newest_first()
     # The first condition alone lets the index find the place; the second decides among equal instants.
     return queryset.filter(queued_at__lte=at).filter(Q(queued_at__lt=at) | Q(pk__lt=pk)).newest_first()
 
 
-def _newer(queryset: ExecutionQuerySet, at: datetime, pk: int) -> ExecutionQuerySet:
+def _newer(queryset: Any, at: datetime, pk: int) -> Any:
+    if queryset.model is Run:
+        return queryset.filter(pk__gt=pk).order_by("id")
     rows = queryset.filter(queued_at__gte=at).filter(Q(queued_at__gt=at) | Q(pk__gt=pk))
     return rows.order_by("queued_at", "id")
 
 
-def encode_cursor(row: Execution, *, is_newer: bool) -> str:
+def encode_cursor(row: Execution | Run, *, is_newer: bool) -> str:
     """Return the cursor for what is older (or newer) than `row`."""
-    micros = round(row.queued_at.timestamp() * 1_000_000)
-    text = f"{'n' if is_newer else 'o'}.{micros}.{row.pk}"
+    at = row.created_at if isinstance(row, Run) else row.queued_at
+    text = f"{'n' if is_newer else 'o'}.{round(at.timestamp() * 1_000_000)}.{row.pk}"
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 

@@ -268,4 +268,7 @@ def _graph_nodes(pks: Collection[int]) -> list[GraphNode]:
     for start in range(0, len(numbers), 1000):
         part = Execution.objects.filter(pk__in=numbers[start : start + 1000])
         statuses |= dict(part.values_list("pk", "status"))
-    return [GraphNode(*row[:5], statuses.get(row[5]) if row[5] else None, row[5]) for row in found]
+    return [
+        GraphNode(pk, task_id, name, enabled, schedule, statuses.get(last) if last else None, last)
+        for pk, task_id, name, enabled, schedule, last in found
+    ]

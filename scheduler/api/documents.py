@@ -184,6 +184,12 @@ class ExecutionPage(Document):
     shape = an_object({"next": LINK, "previous": LINK, "results": a_list(component("Execution"))})
 
 
+class Nothing(Document):
+    """A body without fields; it may be left out."""
+
+    shape = an_object({}, required=())
+
+
 class ExecuteRequest(Document):
     """How to run a task now."""
 

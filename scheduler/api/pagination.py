@@ -1,9 +1,9 @@
-"""Pages of executions with links to their neighbours."""
+"""Pages of executions and of runs with links to their neighbours."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Generic
 
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -11,26 +11,25 @@ from rest_framework.utils.urls import replace_query_param
 
 from scheduler.api.parameters import integer, single
 from scheduler.api.problems import RequestRefusedError
-from scheduler.paging import BadCursorError, KeysetPage
-from scheduler.querysets import ExecutionQuerySet
+from scheduler.paging import BadCursorError, KeysetPage, Row
 
 DEFAULT_SIZE, LARGEST_SIZE = 50, 500
 
 
-class ExecutionPage:
-    """One page of executions, and the links to its neighbours."""
+class CursorPage(Generic[Row]):
+    """One page of executions or runs, and the links to its neighbours."""
 
-    def __init__(self, request: Request, queryset: ExecutionQuerySet) -> None:
+    def __init__(self, request: Request, queryset: Any) -> None:
         self.request = request
         size = integer(request, "page_size", DEFAULT_SIZE, minimum=1, maximum=LARGEST_SIZE)
         cursor = single(request, "cursor") or ""
         try:
-            self.page = KeysetPage(queryset, size=size, cursor=cursor)
+            self.page: KeysetPage[Row] = KeysetPage(queryset, size=size, cursor=cursor)
         except BadCursorError as error:
             raise RequestRefusedError(
                 "cursor", str(error), found=cursor, allowed="a cursor from a page's links"
             ) from error
-        self.rows = self.page.rows
+        self.rows: list[Row] = self.page.rows
 
     def response(self, results: Sequence[Any]) -> Response:
         """Return the page with `results` and links."""

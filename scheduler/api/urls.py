@@ -8,6 +8,7 @@ from django.urls import path, re_path, register_converter
 from django.urls.converters import StringConverter
 from drf_spectacular.utils import extend_schema
 
+from scheduler.api.run_views import RunViewSet
 from scheduler.api.views import LOG_RENDERERS, ExecutionViewSet, NowhereView, TaskViewSet, ToolViewSet
 
 
@@ -27,8 +28,13 @@ class ExecutionIdConverter(StringConverter):
         return int(value)
 
 
+class RunIdConverter(ExecutionIdConverter):
+    """The same, of a run."""
+
+
 register_converter(TaskIdConverter, "task_id")
 register_converter(ExecutionIdConverter, "execution_id")
+register_converter(RunIdConverter, "run_id")
 
 one_task: dict[str, Any] = {
     "get": "retrieve",
@@ -49,6 +55,12 @@ urlpatterns = [
     path("tasks/<task_id:task_id>/next-runs", TaskViewSet.as_view({"get": "next_runs"}), name="next-runs"),
     path("tasks/<task_id:task_id>/execute", TaskViewSet.as_view({"post": "execute"}), name="execute"),
     path("tasks/<task_id:task_id>/toggle", TaskViewSet.as_view({"post": "toggle"}), name="toggle"),
+    path("tasks/<task_id:task_id>/graph", TaskViewSet.as_view({"get": "graph"}), name="task-graph"),
+    path("tasks/<task_id:task_id>/explain", TaskViewSet.as_view({"get": "explain"}), name="explain"),
+    path("graph", RunViewSet.as_view({"get": "graph"}), name="graph"),
+    path("runs", RunViewSet.as_view({"get": "list"}), name="runs"),
+    path("runs/<run_id:run_id>", RunViewSet.as_view({"get": "retrieve"}), name="run"),
+    path("runs/<run_id:run_id>/cancel", RunViewSet.as_view({"post": "cancel"}), name="cancel-run"),
     path("executions", ExecutionViewSet.as_view({"get": "list"}), name="executions"),
     path(
         "executions/<execution_id:execution_id>",
@@ -64,6 +76,11 @@ urlpatterns = [
         "executions/<execution_id:execution_id>/cancel",
         ExecutionViewSet.as_view({"post": "cancel"}),
         name="cancel",
+    ),
+    path(
+        "executions/<execution_id:execution_id>/resume",
+        ExecutionViewSet.as_view({"post": "resume"}),
+        name="resume",
     ),
     path("validate-cron", ToolViewSet.as_view({"post": "validate_cron"}), name="validate-cron"),
     path("config/schema", ToolViewSet.as_view({"get": "config_schema"}), name="config-schema"),

@@ -25,7 +25,7 @@ from rest_framework.views import APIView
 from scheduler import selectors
 from scheduler.api import documents as docs
 from scheduler.api.documents import operation
-from scheduler.api.pagination import ExecutionPage
+from scheduler.api.pagination import CursorPage
 from scheduler.api.parameters import (
     EXECUTION_FILTERS,
     allow_only,
@@ -36,7 +36,7 @@ from scheduler.api.parameters import (
     single,
 )
 from scheduler.api.problems import NotFoundError, RequestRefusedError
-from scheduler.api.wire import execution_json, instant, task_json
+from scheduler.api.wire import execution_json, explanation_json, graph_json, instant, task_json
 from scheduler.choices import Status, Trigger
 from scheduler.config_file import load_schema, validate_task
 from scheduler.descriptions import describe_schedule
@@ -44,6 +44,7 @@ from scheduler.engine.schedules import iterate_slots, parse_schedule
 from scheduler.exceptions import ConflictError, InvalidScheduleError
 from scheduler.models import Execution, Task, TaskDependency
 from scheduler.services import runs, tasks
+from scheduler.services.explanations import explain
 from scheduler.specs import task_to_spec
 
 JSON_LOG_PART = 1_000_000  # bytes
@@ -88,6 +89,8 @@ class TaskViewSet(StrictViewSet):
         "history": VIEW_EXECUTION,
         "logs": VIEW_EXECUTION,
         "next_runs": VIEW_TASK,
+        "graph": VIEW_TASK,
+        "explain": VIEW_EXECUTION,
         "execute": RUN_TASK,
         "toggle": RUN_TASK,
     }
@@ -151,10 +154,17 @@ class TaskViewSet(StrictViewSet):
             task = tasks.save_task(spec, task=task, user=_user(request), now=_now())
         return Response(_task_json(task, request))
 
-    @operation("delete_task", answer=None, status=204, of="task_id")
+    @operation("delete_task", answer=None, status=204, of="task_id", takes=("confirm",), conflicts=True)
     def destroy(self, request: Request, task_id: str) -> Response:
-        """Delete a task; its history stays."""
-        tasks.delete_task(_task(task_id), user=_user(request), now=_now())
+        """Delete a task; its history stays. With `confirm` also one that others depend on: those edges go."""
+        task = _task(task_id)
+        names = list(task.downstreams.order_by("task_id").values_list("task_id", flat=True))
+        if names and not boolean(request, "confirm"):
+            raise ConflictError(
+                f"Tasks depend on “{task_id}”: {', '.join(names)}. They would lose this dependency; "
+                "add ?confirm=true to delete it all the same."
+            )
+        tasks.delete_task(task, user=_user(request), now=_now())
         return Response(status=204)
 
     @operation("list_history", answer=docs.ExecutionPage, of="task_id", takes=EXECUTION_FILTERS)
@@ -162,7 +172,7 @@ class TaskViewSet(StrictViewSet):
         """Return the executions of a task, newest first, by cursor. A page has 50 when nothing is said."""
         task = _task(task_id)
         rows = filter_executions(request, Execution.objects.filter(task=task))
-        page = ExecutionPage(request, rows.prefetch_related("upstream_executions"))
+        page: CursorPage[Execution] = CursorPage(request, rows.prefetch_related("upstream_executions"))
         return page.response([execution_json(row, task.task_id) for row in page.rows])
 
     @operation("read_latest_log", answer=docs.LogPart, of="task_id", takes=("offset", "tail"), is_text=True)
@@ -183,6 +193,16 @@ class TaskViewSet(StrictViewSet):
         slots = _slots(task.schedule, task.zone, count) if is_due else []
         return Response({"task_id": task.task_id, "timezone": task.zone, "next_runs": slots})
 
+    @operation("read_task_graph", answer=docs.Graph, of="task_id")
+    def graph(self, request: Request, task_id: str) -> Response:
+        """Return the task with all that is upstream and downstream of it."""
+        return Response(graph_json(selectors.dependency_graph(around=_task(task_id))))
+
+    @operation("explain_task", answer=docs.Explanation, of="task_id")
+    def explain(self, request: Request, task_id: str) -> Response:
+        """Tell in sentences why the task ran, why it does not run, and what it waits for."""
+        return Response(explanation_json(task_id, explain(_task(task_id), now=_now())))
+
     @operation(
         "execute_task",
         answer=docs.ExecuteAnswer,
@@ -193,7 +213,7 @@ class TaskViewSet(StrictViewSet):
     )
     def execute(self, request: Request, task_id: str) -> Response:
         """Run a task now."""
-        body = _body(request, {"downstream": True})
+        body = read_body(request, {"downstream": True})
         trigger = Trigger.API if request.auth else Trigger.MANUAL
         execution = runs.request_run(
             _task(task_id), trigger=trigger, user=_user(request), downstream=body["downstream"], now=_now()
@@ -205,7 +225,7 @@ class TaskViewSet(StrictViewSet):
     def toggle(self, request: Request, task_id: str) -> Response:
         """Switch the schedule of a task on or off, or over when nothing is said."""
         task = _task(task_id)
-        body = _body(request, {"enabled": not task.enabled})
+        body = read_body(request, {"enabled": not task.enabled})
         task = tasks.set_enabled(task, body["enabled"], user=_user(request), now=_now())
         return Response(_task_json(task, request))
 
@@ -218,6 +238,7 @@ class ExecutionViewSet(StrictViewSet):
         "retrieve": VIEW_EXECUTION,
         "log": VIEW_EXECUTION,
         "cancel": RUN_TASK,
+        "resume": RUN_TASK,
     }
 
     @operation("list_executions", answer=docs.ExecutionPage, takes=(*EXECUTION_FILTERS, "task_id"))
@@ -225,9 +246,9 @@ class ExecutionViewSet(StrictViewSet):
         """Return executions, newest first, by cursor. A page has 50 when nothing is said."""
         rows = Execution.objects.all()
         if task_id := single(request, "task_id"):
-            rows = rows.filter(task=_task_named(task_id))
+            rows = rows.filter(task=task_named(task_id))
         rows = filter_executions(request, rows).select_related("task").prefetch_related("upstream_executions")
-        page = ExecutionPage(request, rows)
+        page: CursorPage[Execution] = CursorPage(request, rows)
         return page.response([execution_json(row, row.task.task_id) for row in page.rows])
 
     @operation("read_execution", answer=docs.Execution, of="execution_id")
@@ -247,12 +268,28 @@ class ExecutionViewSet(StrictViewSet):
     @operation("cancel_execution", answer=docs.Execution, status=202, of="execution_id", conflicts=True)
     def cancel(self, request: Request, execution_id: int) -> Response:
         """Cancel what is queued; stop what runs."""
-        _body(request, {})
+        read_body(request, {})
         by = request.user.get_username()
         if not runs.cancel_execution(_execution(execution_id), by=by, now=_now()):
             raise ConflictError(f"Execution {execution_id} has already ended.")
         execution = _execution(execution_id)
         return Response(execution_json(execution, execution.task.task_id), status=202)
+
+    @operation(
+        "resume_execution",
+        answer=docs.ExecuteAnswer,
+        status=202,
+        request=docs.Nothing,
+        of="execution_id",
+        conflicts=True,
+    )
+    def resume(self, request: Request, execution_id: int) -> Response:
+        """Run a failed, cancelled or skipped execution again in the same run, and let the run go on."""
+        read_body(request, {})
+        trigger = Trigger.API if request.auth else Trigger.MANUAL
+        again = runs.resume(_execution(execution_id), trigger=trigger, now=_now())
+        answer = {"execution_id": again.pk, "run_id": again.run_id, "status": again.status}
+        return Response(answer, status=202)
 
 
 class ToolViewSet(StrictViewSet):
@@ -263,7 +300,7 @@ class ToolViewSet(StrictViewSet):
     @operation("validate_cron", answer=docs.CronAnswer, request=docs.CronRequest)
     def validate_cron(self, request: Request) -> Response:
         """Tell whether an expression is valid, what it says in words, and when it fires next."""
-        body = _body(request, {"expression": "", "timezone": ""}, required=("expression",))
+        body = read_body(request, {"expression": "", "timezone": ""}, required=("expression",))
         expression, zone = body["expression"], body["timezone"] or settings.SCHEDULER_TIME_ZONE
         try:
             next_runs = _slots(expression, zone, 5)
@@ -322,7 +359,7 @@ def _task(task_id: str) -> Task:
     return task
 
 
-def _task_named(task_id: str) -> Task:
+def task_named(task_id: str) -> Task:
     """Return the task that the parameter `task_id` names, a deleted one as well."""
     task: Task | None = Task.all_objects.filter(task_id=task_id).first()
     if task is None:
@@ -332,7 +369,7 @@ def _task_named(task_id: str) -> Task:
 
 
 def _execution(execution_id: int) -> Execution:
-    rows = Execution.objects.select_related("task").prefetch_related("upstream_executions")
+    rows = Execution.objects.select_related("task", "run").prefetch_related("upstream_executions")
     execution = rows.filter(pk=execution_id).first()
     if execution is None:
         raise NotFoundError(f"There is no execution {execution_id}.")
@@ -352,7 +389,7 @@ def _without_read_only(body: Any) -> Any:
     return {name: value for name, value in body.items() if name not in docs.READ_ONLY}
 
 
-def _body(request: Request, defaults: dict[str, Any], *, required: Sequence[str] = ()) -> dict[str, Any]:
+def read_body(request: Request, defaults: dict[str, Any], *, required: Sequence[str] = ()) -> dict[str, Any]:
     """Return the fields of a small body; unknown or missing fields and wrong types are refused."""
     if not isinstance(request.data, dict):
         raise _no_object(request.data)

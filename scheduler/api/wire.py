@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -11,6 +12,7 @@ from django.utils.translation import get_language
 from scheduler.descriptions import describe_schedule
 from scheduler.models import Execution, Run, Task
 from scheduler.selectors import DependencyGraph
+from scheduler.services.explanations import Explanation
 from scheduler.specs import task_to_spec
 
 MASK = "••••••"
@@ -88,4 +90,19 @@ def graph_json(graph: DependencyGraph) -> dict[str, Any]:
             for node in graph.nodes
         ],
         "edges": [{"upstream": upstream, "downstream": downstream} for upstream, downstream in graph.edges],
+    }
+
+
+def explanation_json(task_id: str, told: Explanation) -> dict[str, Any]:
+    """Return an explanation: all sentences, the same by what they are about, and the facts of the upstreams."""
+    return {
+        "task_id": task_id,
+        "sentences": told.sentences,
+        "last": told.last,
+        "now": told.now,
+        "upcoming": told.upcoming,
+        "upstreams": [
+            {**dataclasses.asdict(upstream), "last_success_at": instant(upstream.last_success_at)}
+            for upstream in told.upstreams
+        ],
     }

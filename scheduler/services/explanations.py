@@ -141,7 +141,11 @@ def _state(task: Task) -> list[str]:
 def _active(task: Task, zone: ZoneInfo, now: datetime) -> list[str]:
     said = []
     for execution in Execution.objects.active().filter(task=task).order_by("pk")[:SHOWN_RUNS]:
-        values = {"pk": execution.pk, "run": execution.run_id, "attempt": execution.attempt}
+        values: dict[str, Any] = {
+            "pk": execution.pk,
+            "run": execution.run_id,
+            "attempt": execution.attempt,
+        }
         if execution.status == Status.RUNNING:
             said.append(_("Execution %(pk)s is running in run %(run)s.") % values)
         elif execution.not_before is not None and execution.not_before > now:
@@ -171,7 +175,11 @@ def _waiting(state: UpstreamState) -> Waiting:
 def _waits(task: Task, upstreams: list[Waiting], zone: ZoneInfo) -> list[str]:
     said = []
     for upstream in upstreams:
-        values: dict[str, Any] = {"task": upstream.task_id, "user": upstream.used_by, "pk": upstream.execution_id}
+        values: dict[str, Any] = {
+            "task": upstream.task_id,
+            "user": upstream.used_by,
+            "pk": upstream.execution_id,
+        }
         if upstream.last_success_at is not None:
             values["at"] = _time(upstream.last_success_at, zone)
         if upstream.last_success_at is None:
@@ -191,7 +199,9 @@ def _waits(task: Task, upstreams: list[Waiting], zone: ZoneInfo) -> list[str]:
 
 def _removed(task: Task, zone: ZoneInfo) -> list[str]:
     """Say which upstreams went because they were deleted, by the last two revisions."""
-    specs = list(TaskRevision.objects.filter(task=task).order_by("-number").values_list("spec", flat=True)[:2])
+    specs = list(
+        TaskRevision.objects.filter(task=task).order_by("-number").values_list("spec", flat=True)[:2]
+    )
     if len(specs) < 2:
         return []
     gone = set(specs[1]["task_dependencies"]) - set(specs[0]["task_dependencies"])
@@ -215,4 +225,3 @@ def _upcoming(task: Task, has_upstreams: bool, zone: ZoneInfo) -> list[str]:
     if has_upstreams and task.enabled:
         return [_("It starts when its upstreams allow it, by hand or by the API.")]
     return [_("Nothing starts it but a person or the API.")]
-

@@ -162,7 +162,7 @@ def test_slots_two_hundred_at_once_have_one_record_each_in_few_queries(
     for number in range(200):
         make_task(f"t{number}", task_schedule="0 13 * * *")
 
-    with django_assert_max_num_queries(18):
+    with django_assert_max_num_queries(19):
         dispatch_due(datetime(2026, 6, 1, 13, tzinfo=UTC))
 
     assert Execution.objects.filter(status=Status.QUEUED).values("task").distinct().count() == 200
