@@ -2,61 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.test import Client
 
 from scheduler.choices import Status, Trigger
 from scheduler.models import ApiToken, Execution, ExecutionLog, Task
-from scheduler.services.accounts import make_roles
 from scheduler.services.tokens import create_token
+from tests.api_client import API, TokenClient, user_of
 from tests.conftest import NOON
-
-API = "/api/scheduler"
-
-
-class TokenClient:
-    """Speaks JSON with a token."""
-
-    def __init__(self, token: str) -> None:
-        self.client = Client()
-        self.headers = {"Authorization": f"Bearer {token}"}
-
-    def call(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
-        data = body if isinstance(body, str | bytes) else "" if body is None else json.dumps(body)
-        url = path if path.startswith("/") else f"{API}/{path}"
-        return self.client.generic(
-            method, url, data, content_type="application/json", headers={**self.headers, **headers}
-        )
-
-    def get(self, path: str, **headers: str) -> Any:
-        return self.call("GET", path, **headers)
-
-    def post(self, path: str, body: Any = None) -> Any:
-        return self.call("POST", path, body)
-
-
-def user_of(role: str) -> User:
-    make_roles()
-    user = User.objects.create_user(f"a-{role.lower()}")
-    user.groups.add(Group.objects.get(name=role))
-    return user
-
-
-@pytest.fixture
-def as_role(db: None) -> Any:
-    return lambda role: TokenClient(create_token(user_of(role), name="test"))
-
-
-@pytest.fixture
-def editor(as_role: Any) -> TokenClient:
-    client: TokenClient = as_role("Editor")
-    return client
 
 
 def add_executions(task: Task, count: int, **fields: Any) -> list[Execution]:
