@@ -89,10 +89,13 @@ def test_samples_have_english_and_chinese_names() -> None:
 
 
 @pytest.mark.parametrize("task_id", SAMPLES)
-def test_sample_has_a_script_and_a_schedule(task_id: str) -> None:
+def test_sample_has_a_script_and_a_schedule_or_upstreams(task_id: str) -> None:
     program, script = SAMPLES[task_id]["task_exec"].split()
 
-    parse_schedule(SAMPLES[task_id]["task_schedule"], "UTC")
+    if SAMPLES[task_id].get("task_dependencies"):
+        assert SAMPLES[task_id]["task_schedule"] == ""
+    else:
+        parse_schedule(SAMPLES[task_id]["task_schedule"], "UTC")
 
     assert program in {"python", "sh"}
     assert (ROOT / "tasks" / task_id / script).is_file()
