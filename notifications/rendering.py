@@ -1,0 +1,190 @@
+"""Templates: `{{name}}` becomes a value, and nothing else happens.
+
+There is no code, no filter, no attribute and no second pass: what a value contains is text, braces as well.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from urllib.parse import quote_plus
+
+from django.utils.html import escape
+
+from scheduler.config_file.notify_rules import PLACEHOLDER, TEMPLATE_NAMES
+
+#: Characters of a rendered text; what is longer is cut and ends with `CUT`.
+LIMIT = 65_536
+#: Characters of a rendered subject.
+SUBJECT_LIMIT = 200
+#: Characters of one value inside a body that cannot be cut, such as JSON.
+VALUE_LIMIT = 16_384
+CUT = " […]"
+
+Encoder = Callable[[object], str]
+
+_ESCAPE_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
+_LINE_ENDS = re.compile("\r\n|[\r\n\v\f\x1c\x1d\x1e\x85\u2028\u2029]")
+# C0 and C1 but tab and line feed; direction overrides, which make a text read other than it is; surrogates,
+# which no encoding of a message can carry; non-characters.
+_UNWANTED = re.compile(
+    "[\x00-\x08\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufeff\ufffe\uffff]"
+)
+
+
+def render(template: str, values: Mapping[str, object]) -> str:
+    """Return `template` with each `{{name}}` replaced by its value, as text for people.
+
+    None and a name without a value become nothing. Line ends become line feeds; terminal colours and control
+    characters are left out. At most `LIMIT` characters: a longer text is cut and ends with `CUT`.
+
+    Raises:
+        ValueError: the template names what is not in `TEMPLATE_NAMES`.
+    """
+    return _cut(clean(_substitute(template, values, _plain, limit=2 * LIMIT)), LIMIT)
+
+
+def render_subject(template: str, values: Mapping[str, object]) -> str:
+    """Return `template` like `render`, on one line of at most `SUBJECT_LIMIT` characters.
+
+    Raises:
+        ValueError: as `render`.
+    """
+    text = clean(_substitute(template, values, _plain, limit=LIMIT))
+    return _cut(" ".join(text.split()), SUBJECT_LIMIT)
+
+
+def render_html(template: str, values: Mapping[str, object]) -> str:
+    """Return `template` as a piece of HTML in which values and template are text.
+
+    The log stands in a block of its own, the link to the execution is one. A text longer than `LIMIT` comes
+    out cut and without those two.
+
+    Raises:
+        ValueError: as `render`.
+    """
+    if len(_substitute(template, values, _plain, limit=LIMIT + 1)) > LIMIT:
+        return _html_lines(render(template, values))
+    shown = {name: _html_value(name, value) for name, value in values.items()}
+    return _substitute(_html_lines(clean(template)), shown, str, limit=16 * LIMIT)
+
+
+def render_json(template: str, values: Mapping[str, object]) -> str:
+    """Return `template`, the text of a JSON document, with values that cannot break it.
+
+    Inside a string of the document a value becomes the escaped content of that string; outside it becomes a
+    JSON value: a number, a string with quotes, or null. Values are cut after `VALUE_LIMIT` characters.
+
+    Raises:
+        ValueError: as `render`, or the result is no JSON, or longer than 16 × `LIMIT`.
+    """
+    parts: list[str] = []
+    size = end = 0
+    is_in_string = False
+    for match in PLACEHOLDER.finditer(template):
+        between = template[end : match.start()]
+        is_in_string = _ends_in_string(between, is_in_string)
+        value = _value(match[1], values)
+        text = _json_text(value) if is_in_string else _json_value(value)
+        parts += [between, text]
+        size += len(between) + len(text)
+        if size > 16 * LIMIT:
+            raise ValueError(f"the body is longer than {16 * LIMIT} characters")
+        end = match.end()
+    text = "".join([*parts, template[end:]])
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"the body template does not make a JSON document: {error}") from error
+    return text
+
+
+def render_form(template: str, values: Mapping[str, object]) -> str:
+    """Return `template`, the text of a form (`a=1&b=2`), with percent-encoded values, each cut alone."""
+    return _cut(_substitute(template, values, lambda value: quote_plus(shorten(value)), limit=LIMIT), LIMIT)
+
+
+def render_markup(template: str, values: Mapping[str, object]) -> str:
+    """Return `template`, the text of an XML or HTML document, with values that are text in it."""
+    return _cut(_substitute(template, values, lambda value: escape(shorten(value)), limit=LIMIT), LIMIT)
+
+
+def clean(text: str) -> str:
+    """Return the text with line feeds as its only line ends and without control characters."""
+    text = _LINE_ENDS.sub("\n", _ESCAPE_SEQUENCE.sub("", text))
+    return _UNWANTED.sub("", text)
+
+
+def _substitute(template: str, values: Mapping[str, object], encode: Encoder, *, limit: int) -> str:
+    """Return the substituted text; it stops growing soon after `limit` characters."""
+    parts: list[str] = []
+    size = end = 0
+    for match in PLACEHOLDER.finditer(template):
+        value = encode(_value(match[1], values))
+        if size <= limit:
+            parts += [template[end : match.start()], value]
+            size += match.start() - end + len(value)
+        end = match.end()
+    return "".join([*parts, template[end:] if size <= limit else CUT])
+
+
+def _value(name: str, values: Mapping[str, object]) -> object:
+    name = name.strip()
+    if name not in TEMPLATE_NAMES:
+        raise ValueError(f"unknown name {name!r} in a template; known are {', '.join(TEMPLATE_NAMES)}")
+    return values.get(name)
+
+
+def _plain(value: object) -> str:
+    return "" if value is None else str(value)
+
+
+def shorten(value: object) -> str:
+    """Return a value as cleaned text of at most `VALUE_LIMIT` characters."""
+    return _cut(clean(_plain(value)), VALUE_LIMIT)
+
+
+def _cut(text: str, limit: int) -> str:
+    return text if len(text) <= limit else text[: limit - len(CUT)] + CUT
+
+
+def _html_lines(text: str) -> str:
+    return escape(text).replace("\n", "<br>\n")
+
+
+def _html_value(name: str, value: object) -> str:
+    text = shorten(value)
+    if name == "execution_log_tail" and text:
+        return f'<pre style="{LOG_STYLE}">{escape(text)}</pre>'
+    if name == "execution_url" and text.startswith(("http://", "https://")):
+        return f'<a href="{escape(text)}">{escape(text)}</a>'
+    return _html_lines(text)
+
+
+LOG_STYLE = (
+    "margin:0;padding:8px;background:#f4f4f5;color:#18181b;border-radius:4px;"
+    "font:13px/1.4 ui-monospace,Menlo,Consolas,monospace;white-space:pre-wrap;overflow-wrap:anywhere"
+)
+
+
+def _ends_in_string(text: str, is_in_string: bool) -> bool:
+    """Tell whether a JSON text that begins inside or outside a string ends inside one."""
+    is_escaped = False
+    for character in text:
+        if is_escaped:
+            is_escaped = False
+        elif character == "\\" and is_in_string:
+            is_escaped = True
+        elif character == '"':
+            is_in_string = not is_in_string
+    return is_in_string
+
+
+def _json_text(value: object) -> str:
+    return json.dumps(shorten(value))[1:-1]
+
+
+def _json_value(value: object) -> str:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return json.dumps(value, allow_nan=False) if value is None or is_number else json.dumps(shorten(value))
