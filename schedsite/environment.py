@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 import secrets
 import zoneinfo
+from email.utils import parseaddr
 from pathlib import Path
 
-from django.core.exceptions import ImproperlyConfigured
+from django.core.exceptions import ImproperlyConfigured, ValidationError
+from django.core.validators import validate_email
+
+from notifications.addresses import parse_allow_list
 
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]", "::1", "testserver", ".localhost"})
 
@@ -74,6 +78,31 @@ def choice(name: str, default: str, allowed: tuple[str, ...]) -> str:
 def words(name: str, default: str = "") -> list[str]:
     """Return the comma separated variable `name` as a list without empty items."""
     return [part.strip() for part in text(name, default).split(",") if part.strip()]
+
+
+def targets(name: str) -> list[str]:
+    """Return variable `name`: hosts, `*.suffixes`, addresses and networks, comma separated."""
+    items = words(name)
+    try:
+        parse_allow_list(items)
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name}: {error}") from error
+    return items
+
+
+def mail_sender(name: str, default: str) -> str:
+    """Return variable `name`, which must be one mail address, with or without a name before it."""
+    value = text(name, default)
+    try:
+        validate_email(parseaddr(value)[1])
+    except ValidationError as error:
+        raise ImproperlyConfigured(
+            f"{name} is {value!r}; an address such as schedsite@example.org or "
+            "Schedsite <schedsite@example.org> is needed"
+        ) from error
+    if not value.isprintable():
+        raise ImproperlyConfigured(f"{name} is {value!r}; it must be one line")
+    return value
 
 
 def time_zone(name: str, default: str) -> str:

@@ -160,6 +160,23 @@ if SCHEDULER_LEASE < 3 * SCHEDULER_HEARTBEAT:
         "the lease must be at least three heartbeats, or healthy workers are taken for dead"
     )
 
+# --- notifications --------------------------------------------------------------------------------
+
+EMAIL_BACKEND = "notifications.mail_backend.EmailBackend"
+EMAIL_HOST = env.text("EMAIL_HOST", "localhost")
+EMAIL_PORT = env.integer("EMAIL_PORT", 25, minimum=1, maximum=65535)
+EMAIL_HOST_USER = env.text("EMAIL_HOST_USER")
+EMAIL_HOST_PASSWORD = env.text("EMAIL_HOST_PASSWORD")
+EMAIL_USE_TLS = env.boolean("EMAIL_USE_TLS", False)
+EMAIL_USE_SSL = env.boolean("EMAIL_USE_SSL", False)
+EMAIL_TIMEOUT = env.number("EMAIL_TIMEOUT", 15, minimum=1, maximum=300)
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.mail_sender("DEFAULT_FROM_EMAIL", "Schedsite <schedsite@localhost>")
+if EMAIL_USE_TLS and EMAIL_USE_SSL:
+    raise ImproperlyConfigured(
+        "EMAIL_USE_TLS and EMAIL_USE_SSL are both on; TLS begins after connecting (port 587), SSL with it (port 465)"
+    )
+SCHEDULER_WEBHOOK_ALLOW = env.targets("SCHEDULER_WEBHOOK_ALLOW")
+
 # django-q2 carries wake-ups only. Each value below differs from a default that loses, repeats or hangs;
 # the system check scheduler.E003 refuses others.
 Q_CLUSTER: dict[str, Any] = {
