@@ -10,6 +10,7 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import Exists, F, OuterRef
+from django.utils.functional import SimpleLazyObject
 
 from scheduler import crashpoints
 from scheduler.choices import RETRIED, Status, Trigger
@@ -225,10 +226,10 @@ def cancel_all(execution_ids: Sequence[int], *, reason: str, now: datetime) -> i
 def announce(execution_ids: Collection[int]) -> None:
     """Send `execution_finished` for outcomes, inside the transaction that recorded them."""
     if execution_ids and execution_finished.has_listeners(Execution):
-        executions = list(
-            Execution.objects.filter(pk__in=execution_ids).select_related("task").order_by("pk")
-        )
-        execution_finished.send(Execution, executions=executions)
+        rows = Execution.objects.filter(pk__in=execution_ids).select_related("task").order_by("pk")
+        # Whoever listens may find by the ids alone that the rows are of no interest, and spare the reading.
+        executions = SimpleLazyObject(lambda: list(rows))
+        execution_finished.send(Execution, execution_ids=list(execution_ids), executions=executions)
 
 
 def append_log(pieces: Sequence[LogPiece], *, left_out: Sequence[tuple[int, int, int]] = ()) -> None:

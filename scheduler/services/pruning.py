@@ -10,12 +10,15 @@ from django.db import connection, transaction
 from django.db.models import Exists, OuterRef, QuerySet
 
 from scheduler.models import Execution, ExecutionLog, Process, Run, RunGraph, Task
+from scheduler.signals import history_pruned
 
 STEP = 1000
 
 
 def prune(now: datetime, *, days: int | None = None) -> int:
     """Delete ended executions older than their retention, with their logs and empty runs; return how many.
+
+    Sends `history_pruned`.
 
     Args:
         days: the retention of tasks that have none of their own; default from the settings.
@@ -29,6 +32,7 @@ def prune(now: datetime, *, days: int | None = None) -> int:
             total += _delete(step)
     RunGraph.objects.exclude(Exists(Run.objects.filter(graph=OuterRef("pk")))).delete()
     Process.objects.filter(heartbeat_at__lt=now - timedelta(days=1), executions=None).delete()
+    history_pruned.send(Execution, older_than=now - timedelta(days=general))
     return total
 
 

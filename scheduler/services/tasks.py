@@ -15,7 +15,12 @@ from scheduler.config_file import ConfigError, ConfigProblem, TaskSpec
 from scheduler.engine.dependencies import find_cycle
 from scheduler.engine.schedules import next_slot, parse_schedule
 from scheduler.models import Execution, Task, TaskDependency, TaskRevision
+<<<<<<< HEAD
 from scheduler.services.outcomes import cancel_all
+=======
+from scheduler.services.runs import cancel_all
+from scheduler.signals import tasks_deleted, tasks_written
+>>>>>>> a7bc51c (Say when definitions are written, tasks deleted and history pruned)
 from scheduler.specs import FIELDS, apply_spec, task_to_spec
 
 if TYPE_CHECKING:
@@ -125,7 +130,7 @@ def _cycle_problems(
 def write_definitions(
     definitions: Sequence[Definition], *, user: AbstractBaseUser | None, now: datetime
 ) -> list[Task]:
-    """Write checked definitions, their edges and revisions, in the transaction of the caller."""
+    """Write checked definitions, their edges and revisions, in the transaction of the caller; send `tasks_written`."""
     revivable = {
         task.task_id: task
         for task in Task.all_objects.exclude(deleted_at=None).filter(
@@ -150,6 +155,7 @@ def write_definitions(
     Task.all_objects.bulk_update([t for t in tasks if t.created_at is not None], attributes, batch_size=100)
     _write_edges(tasks, definitions)
     _write_revisions(tasks, definitions, user=user)
+    tasks_written.send(Task, tasks=tasks)
     return tasks
 
 
@@ -224,16 +230,21 @@ def delete_task(task: Task, *, user: AbstractBaseUser | None, now: datetime) -> 
 
 
 def delete_tasks(task_pks: Sequence[int], *, by: str, now: datetime) -> None:
+<<<<<<< HEAD
     """Take several tasks away, in the transaction of the caller; what depended on them gets a new revision."""
     left = list(
         Task.objects.filter(upstreams__in=task_pks).exclude(pk__in=task_pks).distinct().order_by("pk")
     )
+=======
+    """Take several tasks away, in the transaction of the caller; send `tasks_deleted`."""
+>>>>>>> a7bc51c (Say when definitions are written, tasks deleted and history pruned)
     TaskDependency.objects.filter(downstream__in=task_pks).delete()
     TaskDependency.objects.filter(upstream__in=task_pks).delete()
     Task.objects.filter(pk__in=task_pks).update(deleted_at=now, next_run_at=None, updated_at=now)
     _write_revisions(left, [Definition(task, task_to_spec(task)) for task in left], user=None)
     waiting = Execution.objects.filter(task__in=task_pks, status=Status.QUEUED).values_list("pk", flat=True)
     cancel_all(list(waiting), reason=f"task deleted by {by}", now=now)
+    tasks_deleted.send(Task, task_pks=list(task_pks))
 
 
 def reschedule_broken(now: datetime) -> None:
