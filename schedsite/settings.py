@@ -50,6 +50,7 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "django_q",
     "scheduler",
+    "notifications",
 ]
 
 MIDDLEWARE = [
@@ -153,6 +154,11 @@ SCHEDULER_HEARTBEAT = env.number("SCHEDULER_HEARTBEAT", 5, minimum=0.1, maximum=
 SCHEDULER_LEASE = env.number("SCHEDULER_LEASE", 30, minimum=0.5, maximum=600)
 SCHEDULER_SWEEP = env.number("SCHEDULER_SWEEP", 5, minimum=0.1, maximum=60)
 SCHEDULER_GRACE = env.number("SCHEDULER_GRACE", 10, minimum=0, maximum=600)
+SCHEDULER_NOTIFY_HOURLY_LIMIT = env.integer("SCHEDULER_NOTIFY_HOURLY_LIMIT", 60, minimum=1, maximum=100_000)
+SCHEDULER_NOTIFY_ATTEMPTS = env.integer("SCHEDULER_NOTIFY_ATTEMPTS", 8, minimum=1, maximum=100)
+SCHEDULER_NOTIFY_DEADLINE = env.number("SCHEDULER_NOTIFY_DEADLINE", 15, minimum=1, maximum=300)
+SCHEDULER_NOTIFY_LANGUAGE = env.choice("SCHEDULER_NOTIFY_LANGUAGE", LANGUAGE_CODE, ("en", "zh-hans"))
+SCHEDULER_HEARTBEAT_URL = env.text("SCHEDULER_HEARTBEAT_URL")
 SCHEDULER_STOP = env.choice("SCHEDULER_STOP", "leave", ("leave", "wait"))
 if SCHEDULER_LEASE < 3 * SCHEDULER_HEARTBEAT:
     raise ImproperlyConfigured(
@@ -183,8 +189,8 @@ Q_CLUSTER: dict[str, Any] = {
     "name": "schedsite",  # also the salt of the signatures: one name for all clusters
     "cluster_name": SCHEDULER_QUEUE,
     "label": "Queue",
-    "workers": SCHEDULER_WORKERS,
-    "queue_limit": SCHEDULER_WORKERS,
+    "workers": SCHEDULER_WORKERS + 1,  # one is never occupied by executions; see scheduler.cluster.seat
+    "queue_limit": SCHEDULER_WORKERS + 1,
     "bulk": 1,
     "poll": 0.05,
     "timeout": 600,

@@ -13,7 +13,8 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -48,6 +49,33 @@ _is_stopping = multiprocessing.RawValue("b", 0)
 def is_stopping() -> bool:
     """Tell whether the cluster of this process was asked to stop."""
     return bool(_is_stopping.value)
+
+
+WORK, OTHER = "work", "other"
+WAIT_FOR_SEAT = 0.2  # seconds; an ending supervisor may have looked for work just before a wake-up was sent
+
+#: A cluster has one process more than `SCHEDULER_WORKERS`. Running executions may occupy all but that one for as
+#: long as there is work, other jobs (sending notifications) only one: neither ever waits for the other. Made before
+#: the first fork and shared by all processes of the cluster; the death of any of them ends them all, so that none
+#: keeps a seat.
+_seats = {
+    WORK: multiprocessing.get_context("fork").Semaphore(settings.SCHEDULER_WORKERS),
+    OTHER: multiprocessing.get_context("fork").Semaphore(1),
+}
+
+
+@contextmanager
+def seat(kind: str) -> Iterator[bool]:
+    """Take a seat of this cluster for a job and yield True; or yield False when all are taken.
+
+    A job without a seat has nothing to do: those that have one look for whatever there is to be done.
+    """
+    is_free = _seats[kind].acquire(timeout=WAIT_FOR_SEAT)
+    try:
+        yield is_free
+    finally:
+        if is_free:
+            _seats[kind].release()
 
 
 def die_with_parent(*_args: Any, **_kwargs: Any) -> None:

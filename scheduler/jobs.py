@@ -5,6 +5,8 @@ from __future__ import annotations
 
 def work() -> None:
     """Run queued executions until nothing is left to do."""
-    from scheduler import supervisor
+    from scheduler import cluster, supervisor
 
-    supervisor.work()
+    with cluster.seat(cluster.WORK) as is_free:
+        if is_free:
+            supervisor.work()

@@ -19,6 +19,9 @@ logger = logging.getLogger(__name__)
 
 DEFAULT_QUEUE = "default"
 WORK = "scheduler.jobs.work"
+MOST_WAITING = (
+    8  # messages in a queue from which on no other job is announced; it would only wait behind them
+)
 #: What django-q2 shows in an admin site; people must not see it, for a schedule of it runs any function.
 QUEUE_MODELS = (Schedule, Success, Failure, OrmQ)
 
@@ -42,6 +45,19 @@ def wake(queue: str, *, count: int = 1) -> None:
             async_task(WORK, broker=broker, cluster=queue, timeout=-1, save=False)
     except Exception:
         logger.warning("queue %s could not be woken; the next sweep tries again", queue, exc_info=True)
+
+
+def wake_job(job: str, *, queue: str) -> None:
+    """Ask a worker process of `queue` to call the function at the dotted path `job`; never raises.
+
+    For jobs of other apps that find what is to be done in the database, as `wake` does for work.
+    """
+    try:
+        broker = _broker(queue)
+        if (broker.queue_size() or 0) < MOST_WAITING:
+            async_task(job, broker=broker, cluster=queue, timeout=-1, save=False)
+    except Exception:
+        logger.warning("queue %s could not be woken for %s", queue, job, exc_info=True)
 
 
 def wake_after_commit(queues: Iterable[str], *, count: int = 1) -> None:
