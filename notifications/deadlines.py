@@ -1,0 +1,75 @@
+"""When a task is overdue: it has not succeeded by its deadline. Pure; a clock and the last success are given.
+
+A deadline is a local time of day (``"06:00"``) or a number of seconds.
+
+- Seconds: the task is overdue when so much time has passed since its last success.
+- Time of day: the task is overdue when it has not succeeded between the deadline of the day before and this one. A task
+  that has a schedule is only expected when it had a slot in between, so that one for weekdays is not overdue on Sunday.
+
+Time before the task was written as it is now does not count: a deadline is not missed before it was given.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta
+
+from scheduler.engine.schedules import next_slot, parse_schedule
+from scheduler.engine.zones import zone_of
+
+ONE_DAY = timedelta(days=1)
+
+
+def missed_deadline(
+    deadline: str | float,
+    *,
+    schedule: str,
+    zone: str,
+    last_success_at: datetime | None,
+    since: datetime,
+    now: datetime,
+) -> datetime | None:
+    """Return the latest deadline at or before `now` that was missed and is not made good yet, or None.
+
+    Args:
+        deadline: as above.
+        schedule: cron text of the task, "" when it has none.
+        zone: IANA name.
+        since: when the task was written as it is now.
+
+    Raises:
+        ValueError: the deadline is neither a time of day nor a positive number.
+        InvalidScheduleError: the schedule or the zone cannot be read.
+    """
+    if isinstance(deadline, str):
+        return _missed_time(time.fromisoformat(deadline), schedule, zone, last_success_at, since, now)
+    if not deadline > 0:
+        raise ValueError(f"a deadline must be HH:MM or seconds above 0, but {deadline!r} was found")
+    begin = since if last_success_at is None else max(since, last_success_at)
+    due = begin + timedelta(seconds=deadline)
+    return due if due <= now else None
+
+
+def _missed_time(
+    at: time, schedule: str, zone: str, last_success_at: datetime | None, since: datetime, now: datetime
+) -> datetime | None:
+    today = now.astimezone(zone_of(zone)).date()
+    due = _instant(today, at, zone)
+    if due > now:
+        today -= ONE_DAY
+        due = _instant(today, at, zone)
+    before = _instant(today - ONE_DAY, at, zone)
+    if due <= since or (last_success_at is not None and last_success_at > before):
+        return None
+    return due if _is_expected(schedule, zone, before, due) else None
+
+
+def _is_expected(schedule: str, zone: str, after: datetime, until: datetime) -> bool:
+    if not schedule:
+        return True
+    slot = next_slot(parse_schedule(schedule, zone), after)
+    return slot is not None and slot <= until
+
+
+def _instant(day: date, at: time, zone: str) -> datetime:
+    """Return the instant of a local time: the first of two, and the one as far after a gap as it lies in it."""
+    return datetime.combine(day, at, tzinfo=zone_of(zone)).astimezone(UTC)

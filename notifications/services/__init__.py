@@ -1,0 +1,1 @@
+"""Use cases: all writes of this app."""
