@@ -73,7 +73,7 @@ def draft_rule(
 ) -> NotificationRule:
     """Set `rule` and its channels to `spec` (the words of task_notify) and note in `draft` what changes."""
     full = _complete(spec)
-    old = None if rule.pk is None else (*(getattr(rule, name) for name in RULE_FIELDS), rule.position)
+    old = None if rule._state.adding else (*(getattr(rule, name) for name in RULE_FIELDS), rule.position)
     for name in RULE_FIELDS:
         setattr(rule, name, full[name])
     rule.position = position
@@ -88,7 +88,7 @@ def draft_rule(
 
 
 def _draft_channels(rule: NotificationRule, wanted: Sequence[Mapping[str, Any]], draft: Draft) -> None:
-    stored = [] if rule.pk is None else list(rule.channels.all())
+    stored = [] if rule._state.adding else list(rule.channels.all())
     pairs, gone = match(stored, wanted, [lambda c, w: channel_spec(c) == w, lambda c, w: c.kind == w["type"]])
     draft.gone_channels += [channel.pk for channel in gone]
     for position, (channel, spec) in enumerate(zip(pairs, wanted, strict=True)):
@@ -100,7 +100,7 @@ def _draft_channels(rule: NotificationRule, wanted: Sequence[Mapping[str, Any]],
         channel.config = {name: value for name, value in spec.items() if name != "type"}
         channel.target = target_of(channel.kind, channel.config)
         channel.position = position
-        (draft.new_channels if channel.pk is None else draft.changed_channels).append(channel)
+        (draft.new_channels if channel._state.adding else draft.changed_channels).append(channel)
 
 
 def rule_spec(rule: NotificationRule) -> dict[str, Any]:
