@@ -128,7 +128,7 @@ def _network(item: str) -> Network | None:
 
 def canonical(host: str) -> str:
     """Return a host as it is compared: without brackets and final dot, in lower case and compatibility form."""
-    name = unicodedata.normalize("NFKC", host).strip("[]").lower()
+    name = unicodedata.normalize("NFKC", host).replace("。", ".").strip("[]").lower()
     return name.removesuffix(".")
 
 

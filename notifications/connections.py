@@ -141,6 +141,12 @@ def permitted_addresses(
     return found
 
 
+def are_public(addresses: list[str]) -> bool:
+    """Tell whether all of these could be connected to without an allow-list."""
+    found = [parse_literal(text) for text in addresses]
+    return all(address is not None and why_forbidden(address, AllowList()) is None for address in found)
+
+
 def refusal(host: str, reason: str, address: str = "") -> str:
     """Return the sentence that refuses a host."""
     where = f"{host} leads to {address}, which" if address and address != host else host

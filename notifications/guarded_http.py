@@ -7,6 +7,7 @@ header still carry the name. So a name that changes its address between check an
 from __future__ import annotations
 
 import contextlib
+import functools
 import socket
 import ssl
 from collections.abc import Iterable, Iterator
@@ -17,7 +18,7 @@ import httpcore
 import httpx
 
 from notifications.addresses import AllowList
-from notifications.connections import Deadline, Resolver, connect, permitted_addresses, resolve
+from notifications.connections import Deadline, Resolver, are_public, connect, permitted_addresses, resolve
 
 #: Bytes of an answer that are read.
 ANSWER_LIMIT = 64 * 1024
@@ -30,12 +31,20 @@ class Answer:
     Attributes:
         status: HTTP status code.
         headers: names in lower case.
-        body: the first `ANSWER_LIMIT` bytes, as they came.
+        body: the first `ANSWER_LIMIT` bytes, as they came; fewer when the connection broke or the time was over.
+        is_public: it came from an address that needs no allow-list, so it tells nothing of the network here.
     """
 
     status: int
     headers: httpx.Headers
     body: bytes
+    is_public: bool
+
+
+@functools.cache
+def _ssl_context() -> ssl.SSLContext:
+    """Return the certificates that are trusted: those of certifi, or of the administrator's SSL_CERT_FILE."""
+    return httpx.create_ssl_context()
 
 
 class _Backend(httpcore.NetworkBackend):
@@ -45,6 +54,7 @@ class _Backend(httpcore.NetworkBackend):
         self._allow = allow
         self._resolver = resolver
         self._deadline = deadline
+        self.is_public = False
 
     def connect_tcp(
         self,
@@ -57,6 +67,7 @@ class _Backend(httpcore.NetworkBackend):
         addresses = permitted_addresses(
             host, port, allow=self._allow, resolver=self._resolver, deadline=self._deadline
         )
+        self.is_public = are_public(addresses)
         sock = connect(addresses, port, deadline=self._deadline)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return _Stream(sock, self._deadline)
@@ -74,8 +85,15 @@ class _Stream(httpcore.NetworkStream):
         return self._sock.recv(max_bytes)
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        if not buffer:  # even sending nothing would take the error that explains why reading fails
+            return
         self._sock.settimeout(self._deadline.remaining())
-        self._sock.sendall(buffer)
+        try:
+            self._sock.sendall(buffer)
+        except TimeoutError:
+            raise
+        except OSError as error:  # the pool then reads what the other side said before it hung up
+            raise httpcore.WriteError(str(error)) from error
 
     def close(self) -> None:
         self._sock.close()
@@ -117,10 +135,13 @@ class GuardedTransport(httpx.BaseTransport):
     """
 
     def __init__(self, *, allow: AllowList, deadline: Deadline, resolver: Resolver = resolve) -> None:
-        self._pool = httpcore.ConnectionPool(
-            ssl_context=httpx.create_ssl_context(trust_env=False),
-            network_backend=_Backend(allow, resolver, deadline),
-        )
+        self._backend = _Backend(allow, resolver, deadline)
+        self._pool = httpcore.ConnectionPool(ssl_context=_ssl_context(), network_backend=self._backend)
+
+    @property
+    def is_public(self) -> bool:
+        """Whether the last connection went to a host that needs no allow-list."""
+        return self._backend.is_public
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send one request. Redirects are not followed here, and the client must not either."""
@@ -159,14 +180,14 @@ def request(
 ) -> Answer:
     """Send one request and return the answer; a redirect is an answer like any other.
 
-    Proxies and certificates named by the environment are not used.
+    Proxies named by the environment are not used.
 
     Args:
         deadline: seconds that all of it may take.
 
     Raises:
         ForbiddenTargetError: the host or one of its addresses is not permitted.
-        OSError: no connection, or it broke; TimeoutError: the time was over before the answer was complete.
+        OSError: no connection, or it broke; TimeoutError: the time was over before the head of an answer came.
         httpx.HTTPError, httpx.InvalidURL, httpcore.ProtocolError: the other side does not speak HTTP, or the
             request cannot be expressed in it.
     """
@@ -174,7 +195,7 @@ def request(
         transport = GuardedTransport(allow=allow, deadline=end, resolver=resolver)
         client = httpx.Client(transport=transport, trust_env=False, follow_redirects=False)
         with client, _in_time(end), client.stream(method, url, headers=headers, content=body) as response:
-            return Answer(response.status_code, response.headers, _read(response))
+            return Answer(response.status_code, response.headers, _read(response), transport.is_public)
 
 
 @contextlib.contextmanager
@@ -184,17 +205,19 @@ def _in_time(deadline: Deadline) -> Iterator[None]:
         yield
     except (OSError, httpcore.NetworkError, httpcore.ProtocolError, httpx.TransportError) as error:
         if deadline.is_over:
-            raise TimeoutError(f"no complete answer within {deadline.seconds:g} s") from error
+            raise TimeoutError(f"no answer within {deadline.seconds:g} s") from error
         raise
 
 
 def _read(response: httpx.Response) -> bytes:
-    # Raw: what is compressed stays so, and cannot unfold to more than was read.
+    """Return the begin of the body. The status has been said: what happens to the body changes nothing."""
     parts: list[bytes] = []
     size = 0
-    for part in response.iter_raw():
-        parts.append(part[: ANSWER_LIMIT - size])
-        size += len(parts[-1])
-        if size >= ANSWER_LIMIT:
-            break
+    # Raw: what is compressed stays so, and cannot unfold to more than was read.
+    with contextlib.suppress(OSError, httpcore.NetworkError, httpcore.ProtocolError, httpx.TransportError):
+        for part in response.iter_raw():
+            parts.append(part[: ANSWER_LIMIT - size])
+            size += len(parts[-1])
+            if size >= ANSWER_LIMIT:
+                break
     return b"".join(parts)

@@ -102,12 +102,16 @@ def render_json(template: str, values: Mapping[str, object]) -> str:
 
 def render_form(template: str, values: Mapping[str, object]) -> str:
     """Return `template`, the text of a form (`a=1&b=2`), with percent-encoded values, each cut alone."""
-    return _cut(_substitute(template, values, lambda value: quote_plus(shorten(value)), limit=LIMIT), LIMIT)
+    return _cut(
+        _substitute(clean(template), values, lambda value: quote_plus(shorten(value)), limit=LIMIT), LIMIT
+    )
 
 
 def render_markup(template: str, values: Mapping[str, object]) -> str:
     """Return `template`, the text of an XML or HTML document, with values that are text in it."""
-    return _cut(_substitute(template, values, lambda value: escape(shorten(value)), limit=LIMIT), LIMIT)
+    return _cut(
+        _substitute(clean(template), values, lambda value: escape(shorten(value)), limit=LIMIT), LIMIT
+    )
 
 
 def clean(text: str) -> str:

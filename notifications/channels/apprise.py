@@ -33,7 +33,7 @@ _LEVELS = {
     **dict.fromkeys(("cancelled", "skipped", "missed"), "warning"),
 }
 # Of the environment of the site, which holds its secrets and may name proxies.
-_PASSED_ON = ("LANG", "LC_ALL", "TZ", "PATH")
+_PASSED_ON = ("LANG", "LC_ALL", "TZ", "PATH", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,7 @@ class AppriseChannel:
             "body": content["body"],
             "level": content["level"],
             "allow": settings.SCHEDULER_WEBHOOK_ALLOW,
+            "seconds": deadline,
         }
         if not request["services"]:
             raise SendError("the services of this message are no longer in the rule", is_permanent=True)

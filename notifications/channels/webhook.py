@@ -6,6 +6,7 @@ import email.utils
 import hashlib
 import hmac
 import json
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -52,6 +53,7 @@ RESERVED_HEADERS = frozenset(
         KEY_HEADER.lower(),
     }
 )
+_HEADER_NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
 # Ports of other protocols that could read an HTTP request as commands of theirs.
 _FOREIGN_PORTS = frozenset((
     1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 77, 79, 87, 95, 101, 102,
@@ -92,7 +94,7 @@ class WebhookChannel:
         """Send the request; the answer must have a status from 200 to 299."""
         try:
             check_url(config["url"])
-            body = str(content["body"]).encode()
+            body = str(content["body"]).encode("utf-8", "replace")
             answer = request(
                 str(content["method"]),
                 config["url"],
@@ -102,18 +104,18 @@ class WebhookChannel:
                 deadline=deadline,
                 resolver=self.resolver,
             )
-        except SendError:
-            raise
         except (ValueError, httpx.InvalidURL) as error:
             raise SendError(str(error), is_permanent=True) from error
-        except (OSError, httpx.HTTPError, httpcore.ProtocolError) as error:
+        except (OSError, httpx.HTTPError, httpcore.NetworkError, httpcore.ProtocolError) as error:
             raise SendError(f"{_origin(config['url'])}: {_reason(error)}") from error
         return self._judge(answer)
 
     def _headers(
         self, config: Mapping[str, Any], content: Mapping[str, Any], *, key: str, body: bytes
     ) -> dict[str, str]:
-        headers = _own_headers(config)
+        own = config.get("headers") or {}
+        check_headers(own)
+        headers = {name.lower(): value.strip() for name, value in own.items()}
         timestamp = str(int(self.now()))
         headers |= {
             "user-agent": headers.get("user-agent", "Schedsite"),
@@ -130,13 +132,17 @@ class WebhookChannel:
 
     def _judge(self, answer: Answer) -> str:
         said = f"HTTP {answer.status}"
+        if answer.is_public:  # from a host inside, it could show what those who read deliveries may not see
+            said += _excerpt(answer)
         if 200 <= answer.status < 300:
             return said
-        text = rendering.clean(answer.body[:500].decode("utf-8", "replace")).strip()
         if 300 <= answer.status < 400:
-            raise SendError(f"{said}: redirects are not followed; give the final URL", is_permanent=True)
+            raise SendError(
+                f"HTTP {answer.status}: redirects are not followed; the rule must have the final URL",
+                is_permanent=answer.status in {301, 308},
+            )
         raise SendError(
-            f"{said}: {text}" if text else said,
+            said,
             retry_after=_retry_after(answer, self.now()),
             is_permanent=400 <= answer.status < 500 and answer.status not in TRANSIENT,
         )
@@ -165,6 +171,21 @@ def check_url(url: str) -> None:
         raise ForbiddenTargetError(f"port {port} is that of another protocol than HTTP")
 
 
+def check_headers(headers: Mapping[str, str]) -> None:
+    """Refuse headers that a rule cannot have.
+
+    Raises:
+        ValueError: a name or value has other than printable ASCII characters, or Schedsite sets the header itself.
+    """
+    for name, value in headers.items():
+        if not _HEADER_NAME.fullmatch(name):
+            raise ValueError(f"the header name {name[:50]!r} must have letters, digits, - and _ only")
+        if not value.isascii() or not value.isprintable():
+            raise ValueError(f"the header {name} must have one line of printable ASCII characters")
+        if name.lower() in RESERVED_HEADERS:
+            raise ValueError(f"the header {name} is set by Schedsite and cannot be changed")
+
+
 def signature(secret: str, timestamp: str, body: bytes) -> str:
     """Return the value of the signature header: HMAC-SHA256 over timestamp, a dot, and the body."""
     digest = hmac.new(secret.encode(), timestamp.encode() + b"." + body, hashlib.sha256).hexdigest()
@@ -179,26 +200,6 @@ def _origin(url: str) -> str:
     parts = urlsplit(url)
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
     return f"{parts.scheme}://{host}" + (f":{parts.port}" if parts.port else "")
-
-
-def _own_headers(config: Mapping[str, Any]) -> dict[str, str]:
-    """Return the headers of the rule, names in lower case.
-
-    Raises:
-        SendError: a header has a line break or is reserved.
-    """
-    headers: dict[str, str] = {}
-    for name, value in (config.get("headers") or {}).items():
-        if not name.isascii() or not name.replace("-", "").replace("_", "").isalnum():
-            raise SendError(f"the header name {name[:50]!r} is not allowed", is_permanent=True)
-        if any(ord(character) < 32 or ord(character) > 126 for character in value):
-            raise SendError(
-                f"the header {name} must have one line of printable ASCII characters", is_permanent=True
-            )
-        if name.lower() in RESERVED_HEADERS:
-            raise SendError(f"the header {name} is set by Schedsite and cannot be changed", is_permanent=True)
-        headers[name.lower()] = value.strip()
-    return headers
 
 
 def _content_type(config: Mapping[str, Any]) -> str:
@@ -230,6 +231,11 @@ def _default_body(facts: Facts) -> str:
     }
     text = rendering.render_subject(texts.subject, facts.values)
     return json.dumps({"event": facts.event, "text": text, **values}, ensure_ascii=False, allow_nan=False)
+
+
+def _excerpt(answer: Answer) -> str:
+    text = " ".join(rendering.clean(answer.body[:500].decode("utf-8", "replace")).split())
+    return f": {text[:200]}" if text else ""
 
 
 def _retry_after(answer: Answer, now: float) -> float | None:
