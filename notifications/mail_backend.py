@@ -84,7 +84,9 @@ class EmailBackend(smtp.EmailBackend):
         self.connection = connection
         # What starttls checks the certificate against; set by the constructor only when that connects.
         setattr(connection, "_host", self.host)  # noqa: B010
-        connection.connect(self.host, self.port)
+        code, text = connection.connect(self.host, self.port)
+        if code != 220:
+            raise smtplib.SMTPConnectError(code, text)
         if self.use_tls:
             connection.starttls(context=self.ssl_context)
         if self.username and self.password:

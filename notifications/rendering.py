@@ -22,9 +22,7 @@ SUBJECT_LIMIT = 200
 VALUE_LIMIT = 16_384
 CUT = " […]"
 
-Encoder = Callable[[object], str]
-
-_ESCAPE_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
+_ESCAPE_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]{0,2000}(?:\x07|\x1b\\)|[@-Z\\-_])")
 _LINE_ENDS = re.compile("\r\n|[\r\n\v\f\x1c\x1d\x1e\x85\u2028\u2029]")
 # C0 and C1 but tab and line feed; direction overrides, which make a text read other than it is; surrogates,
 # which no encoding of a message can carry; non-characters.
@@ -42,7 +40,7 @@ def render(template: str, values: Mapping[str, object]) -> str:
     Raises:
         ValueError: the template names what is not in `TEMPLATE_NAMES`.
     """
-    return _cut(clean(_substitute(template, values, _plain, limit=2 * LIMIT)), LIMIT)
+    return _cut(clean(_substitute(template, values, limit=2 * LIMIT)), LIMIT)
 
 
 def render_subject(template: str, values: Mapping[str, object]) -> str:
@@ -51,7 +49,7 @@ def render_subject(template: str, values: Mapping[str, object]) -> str:
     Raises:
         ValueError: as `render`.
     """
-    text = clean(_substitute(template, values, _plain, limit=LIMIT))
+    text = clean(_substitute(template, values, limit=LIMIT))
     return _cut(" ".join(text.split()), SUBJECT_LIMIT)
 
 
@@ -64,10 +62,9 @@ def render_html(template: str, values: Mapping[str, object]) -> str:
     Raises:
         ValueError: as `render`.
     """
-    if len(_substitute(template, values, _plain, limit=LIMIT + 1)) > LIMIT:
+    if len(_substitute(template, values, limit=LIMIT + 1)) > LIMIT:
         return _html_lines(render(template, values))
-    shown = {name: _html_value(name, value) for name, value in values.items()}
-    return _substitute(_html_lines(clean(template)), shown, str, limit=16 * LIMIT)
+    return _substitute(template, values, limit=16 * LIMIT, value=_html_value, between=_html_lines)
 
 
 def render_json(template: str, values: Mapping[str, object]) -> str:
@@ -85,7 +82,7 @@ def render_json(template: str, values: Mapping[str, object]) -> str:
     for match in PLACEHOLDER.finditer(template):
         between = template[end : match.start()]
         is_in_string = _ends_in_string(between, is_in_string)
-        value = _value(match[1], values)
+        value = values.get(_known(match[1]))
         text = _json_text(value) if is_in_string else _json_value(value)
         parts += [between, text]
         size += len(between) + len(text)
@@ -102,16 +99,18 @@ def render_json(template: str, values: Mapping[str, object]) -> str:
 
 def render_form(template: str, values: Mapping[str, object]) -> str:
     """Return `template`, the text of a form (`a=1&b=2`), with percent-encoded values, each cut alone."""
-    return _cut(
-        _substitute(clean(template), values, lambda value: quote_plus(shorten(value)), limit=LIMIT), LIMIT
+    text = _substitute(
+        template, values, limit=LIMIT, value=lambda _name, value: quote_plus(shorten(value)), between=clean
     )
+    return _cut(text, LIMIT)
 
 
 def render_markup(template: str, values: Mapping[str, object]) -> str:
     """Return `template`, the text of an XML or HTML document, with values that are text in it."""
-    return _cut(
-        _substitute(clean(template), values, lambda value: escape(shorten(value)), limit=LIMIT), LIMIT
+    text = _substitute(
+        template, values, limit=LIMIT, value=lambda _name, value: escape(shorten(value)), between=clean
     )
+    return _cut(text, LIMIT)
 
 
 def clean(text: str) -> str:
@@ -120,24 +119,36 @@ def clean(text: str) -> str:
     return _UNWANTED.sub("", text)
 
 
-def _substitute(template: str, values: Mapping[str, object], encode: Encoder, *, limit: int) -> str:
-    """Return the substituted text; it stops growing soon after `limit` characters."""
+def _substitute(
+    template: str,
+    values: Mapping[str, object],
+    *,
+    limit: int,
+    value: Callable[[str, object], str] = lambda _name, value: _plain(value),
+    between: Callable[[str], str] = str,
+) -> str:
+    """Return the substituted text; it stops growing soon after `limit` characters.
+
+    Args:
+        value: makes text of a value, given its name.
+        between: makes text of what stands between the names.
+    """
     parts: list[str] = []
     size = end = 0
     for match in PLACEHOLDER.finditer(template):
-        value = encode(_value(match[1], values))
+        name = _known(match[1])
         if size <= limit:
-            parts += [template[end : match.start()], value]
-            size += match.start() - end + len(value)
+            parts += [between(template[end : match.start()]), value(name, values.get(name))]
+            size += len(parts[-2]) + len(parts[-1])
         end = match.end()
-    return "".join([*parts, template[end:] if size <= limit else CUT])
+    return "".join([*parts, between(template[end:]) if size <= limit else CUT])
 
 
-def _value(name: str, values: Mapping[str, object]) -> object:
-    name = name.strip()
+def _known(text: str) -> str:
+    name = text.strip()
     if name not in TEMPLATE_NAMES:
         raise ValueError(f"unknown name {name!r} in a template; known are {', '.join(TEMPLATE_NAMES)}")
-    return values.get(name)
+    return name
 
 
 def _plain(value: object) -> str:
@@ -154,7 +165,7 @@ def _cut(text: str, limit: int) -> str:
 
 
 def _html_lines(text: str) -> str:
-    return escape(text).replace("\n", "<br>\n")
+    return escape(clean(text)).replace("\n", "<br>\n")
 
 
 def _html_value(name: str, value: object) -> str:

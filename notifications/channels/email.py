@@ -6,6 +6,7 @@ import hashlib
 import smtplib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from email.header import Header
 from email.utils import parseaddr
 from typing import Any
 
@@ -70,14 +71,31 @@ class EmailChannel:
         return _report(content, recipients, malformed, getattr(connection, "refused", {}))
 
 
+class _Mail(EmailMultiAlternatives):
+    """A mail whose subject begins on the line of its name, however long it is; some servers read it as empty else."""
+
+    def message(self, **options: Any) -> Any:
+        """Return the message for the wire."""
+        message: Any = super().message(**options)
+        subject = str(self.subject)
+        # A long word could not be folded, and "=?" would be decoded at the other end.
+        is_plain = (
+            subject.isascii() and "=?" not in subject and max(map(len, subject.split()), default=0) < 60
+        )
+        message.replace_header(
+            "Subject", Header(subject, None if is_plain else "utf-8", header_name="Subject")
+        )
+        return message
+
+
 def message_id(key: str) -> str:
     """Return the Message-ID of the delivery that `key` names: the same at each attempt, so mail programs merge them."""
     domain = parseaddr(settings.DEFAULT_FROM_EMAIL)[1].rpartition("@")[2] or "localhost"
     return f"<{hashlib.sha256(key.encode()).hexdigest()[:40]}@{domain}>"
 
 
-def _message(content: Mapping[str, Any], recipients: list[str], *, key: str) -> EmailMultiAlternatives:
-    message = EmailMultiAlternatives(
+def _message(content: Mapping[str, Any], recipients: list[str], *, key: str) -> _Mail:
+    message = _Mail(
         subject=content["subject"],
         body=content["text"],
         from_email=settings.DEFAULT_FROM_EMAIL,
