@@ -70,10 +70,11 @@ class Request(TypedDict):
 
 
 class Outcome(TypedDict):
-    """What became of one service."""
+    """What became of one service; refused is what this process does not let happen, now or later."""
 
     id: str
     is_sent: bool
+    is_refused: bool
     reason: str
 
 
@@ -95,8 +96,9 @@ class _Guard:
         sys.addaudithook(self._judge)
 
     def refusals(self) -> list[str]:
-        """Return what this thread was refused."""
-        return list(getattr(self._noted, "texts", ()))
+        """Return what this thread was refused since it was asked last."""
+        noted, self._noted.texts = getattr(self._noted, "texts", []), []
+        return noted
 
     def _getaddrinfo(self, host: Any, port: Any, *args: Any, **kwargs: Any) -> Any:
         found = self._resolve(host, port, *args, **kwargs)
@@ -243,14 +245,19 @@ def _load() -> Sender:
 def _outcome(service: Service, request: Request, send: Sender, guard: _Guard) -> Outcome:
     kind = service["url"].partition("://")[0].lower()
     if kind in REFUSED_SERVICES:
-        return {"id": service["id"], "is_sent": False, "reason": REFUSED_SERVICES[kind]}
+        return {"id": service["id"], "is_sent": False, "is_refused": True, "reason": REFUSED_SERVICES[kind]}
     try:
         is_sent, logs = send(service["url"], request)
-        reasons = guard.refusals() or logs
     except Exception as error:  # a plugin may raise anything, and the others go on
-        is_sent, reasons = False, guard.refusals() or [f"{type(error).__name__}: {error}"]
-    reason = " ".join(dict.fromkeys(reasons)) or ("sent" if is_sent else "the service did not accept it")
-    return {"id": service["id"], "is_sent": is_sent, "reason": _masked(reason, service["url"])}
+        is_sent, logs = False, [f"{type(error).__name__}: {error}"]
+    refusals = guard.refusals()
+    reason = " ".join(dict.fromkeys(refusals or logs)) or "the service did not accept it"
+    return {
+        "id": service["id"],
+        "is_sent": is_sent,
+        "is_refused": bool(refusals),
+        "reason": "" if is_sent else _masked(reason, service["url"]),
+    }
 
 
 def _masked(text: str, url: str) -> str:

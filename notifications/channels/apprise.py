@@ -55,36 +55,20 @@ class AppriseChannel:
     def send(
         self, config: Mapping[str, Any], content: Mapping[str, Any], *, key: str, deadline: float
     ) -> str:
-        """Send to each service; those that took it are not in the content of the error for the others."""
-        left = {service["id"]: service["kind"] for service in content["services"]}
+        """Send to each service; an error carries what is left for those that did not take it."""
         urls = {_service_id(url): url for url in config["urls"]}
+        services = [service for service in content["services"] if service["id"] in urls]
+        if not services:
+            raise SendError("the services of this message are no longer in the rule", is_permanent=True)
         request: Request = {
-            "services": [{"id": name, "url": urls[name]} for name in left if name in urls],
+            "services": [{"id": service["id"], "url": urls[service["id"]]} for service in services],
             "title": content["title"],
             "body": content["body"],
             "level": content["level"],
             "allow": settings.SCHEDULER_WEBHOOK_ALLOW,
             "seconds": deadline,
         }
-        if not request["services"]:
-            raise SendError("the services of this message are no longer in the rule", is_permanent=True)
-        outcomes = {outcome["id"]: outcome for outcome in _run(request, deadline)}
-        failed = {
-            name: outcomes[name]["reason"] if name in outcomes else f"not finished within {deadline:g} s"
-            for name in left
-            if name in urls and not (name in outcomes and outcomes[name]["is_sent"])
-        }
-        sent = [left[name] for name in left if name in outcomes and name not in failed]
-        if failed:
-            said = "; ".join(f"{left[name]}: {reason}" for name, reason in failed.items())
-            services = [service for service in content["services"] if service["id"] in failed]
-            is_permanent = all(left[name] in REFUSED_SERVICES for name in failed)
-            raise SendError(
-                f"{said} (sent to {', '.join(sent)})" if sent else said,
-                is_permanent=is_permanent,
-                content={**content, "services": services} if sent else None,
-            )
-        return f"sent to {', '.join(sent)}"
+        return _report(content, services, _run(request, deadline))
 
 
 def check_url(url: str) -> None:
@@ -124,8 +108,26 @@ def _service_id(url: str) -> str:
     return salted_hmac("notifications.apprise", url, algorithm="sha256").hexdigest()[:12]
 
 
-def _run(request: Request, deadline: float) -> list[Outcome]:
-    """Return the outcomes that the process reported before it ended or was killed."""
+def _report(content: Mapping[str, Any], services: list[dict[str, str]], outcomes: dict[str, Outcome]) -> str:
+    """Return which services took the message.
+
+    Raises:
+        SendError: some did not.
+    """
+    failed = [service for service in services if not outcomes[service["id"]]["is_sent"]]
+    sent = ", ".join(service["kind"] for service in services if service not in failed)
+    if not failed:
+        return f"sent to {sent}"
+    said = "; ".join(f"{service['kind']}: {outcomes[service['id']]['reason']}" for service in failed)
+    raise SendError(
+        f"{said} (sent to {sent})" if sent else said,
+        is_permanent=all(outcomes[service["id"]]["is_refused"] for service in failed),
+        content={**content, "services": failed} if sent else None,
+    )
+
+
+def _run(request: Request, deadline: float) -> dict[str, Outcome]:
+    """Return the outcome of each service by its id, also when the process did not live to report it."""
     process = subprocess.Popen(
         [sys.executable, "-s", "-m", "notifications.apprise_process"],
         stdin=subprocess.PIPE,
@@ -140,8 +142,17 @@ def _run(request: Request, deadline: float) -> list[Outcome]:
     with process:
         try:
             output, _ = process.communicate(json.dumps(request), timeout=deadline)
+            missing = "the process that sends ended before it was done"
         except subprocess.TimeoutExpired:
             process.kill()
             output, _ = process.communicate()
-    # A line that the end of the process cut in two is not counted.
-    return [json.loads(line) for line in output.splitlines(keepends=True) if line.endswith("\n")]
+            missing = f"not finished within {deadline:g} s"
+    outcomes: dict[str, Outcome] = {
+        service["id"]: {"id": service["id"], "is_sent": False, "is_refused": False, "reason": missing}
+        for service in request["services"]
+    }
+    for line in output.splitlines(keepends=True):
+        if line.endswith("\n"):  # what was cut in two when the process was killed does not count
+            outcome: Outcome = json.loads(line)
+            outcomes[outcome["id"]] = outcome
+    return outcomes
