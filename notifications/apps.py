@@ -15,3 +15,10 @@ class NotificationsConfig(AppConfig):
     def ready(self) -> None:
         """Import what registers itself."""
         from notifications import receivers  # noqa: F401 - connects to the signals of the scheduler
+        from notifications.channels import apprise, webhook
+        from scheduler.config_file.notify_rules import add_check
+
+        public = "a public host, or one that SCHEDULER_WEBHOOK_ALLOW names"
+        add_check("webhook", "url", webhook.check_url, allowed=public)
+        add_check("webhook", "headers", webhook.check_headers, allowed="printable headers that are not ours")
+        add_check("apprise", "urls", apprise.check_url, allowed=f"{public}, of a service that is no program here")

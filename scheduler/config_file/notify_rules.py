@@ -1,9 +1,13 @@
-"""What a schema cannot say of notification rules: addresses, URLs, templates, words that stand twice."""
+"""What a schema cannot say of notification rules: addresses, URLs, templates, words that stand twice.
+
+What only the channels know (hosts that may not be reached) they say themselves: see `add_check`.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -35,6 +39,25 @@ PLACEHOLDER = re.compile(r"\{\{([^{}]*+)\}\}")
 BRACES = re.compile(r"\{\{|\}\}")
 
 
+@dataclass(frozen=True)
+class _Check:
+    field: str
+    check: Callable[[Any], None]
+    allowed: str
+
+
+_CHECKS: dict[str, list[_Check]] = {}
+
+
+def add_check(kind: str, field: str, check: Callable[[Any], None], *, allowed: str) -> None:
+    """Have a field of the channels of a kind checked by a function that raises ValueError; a list item by item.
+
+    Args:
+        allowed: what may stand there, in words.
+    """
+    _CHECKS.setdefault(kind, []).append(_Check(field, check, allowed))
+
+
 def find_in_rules(rules: list[Any]) -> Iterator[Finding]:
     """Yield what is wrong with those rules that the schema accepts; paths begin at ``task_notify``."""
     is_valid = definition_check("rule")
@@ -64,8 +87,25 @@ def _find_in_channel(path: Keys, channel: Mapping[str, Any]) -> Iterator[Finding
             yield refused((*path, "recipients", index), address, "one mail address such as ops@example.org")
     if "url" in channel and not _is_url(channel["url"]):
         yield refused((*path, "url"), channel["url"], "an http or https URL with a host")
+    else:
+        yield from _ask_channel(path, channel)
     for name in ("subject_template", "body_template"):
         yield from _find_in_template((*path, name), channel.get(name, ""))
+
+
+def _ask_channel(path: Keys, channel: Mapping[str, Any]) -> Iterator[Finding]:
+    for one in _CHECKS.get(channel["type"], ()):
+        value = channel.get(one.field)
+        if value is None:
+            continue
+        items: list[tuple[Keys, Any]] = [((*path, one.field), value)]
+        if isinstance(value, list):
+            items = [((*path, one.field, index), item) for index, item in enumerate(value)]
+        for where, item in items:
+            try:
+                one.check(item)
+            except ValueError as error:
+                yield Finding(where, f"{field_name(where)} is refused: {error}", shorten(item), one.allowed)
 
 
 def _is_address(text: str) -> bool:
