@@ -21,4 +21,6 @@ class NotificationsConfig(AppConfig):
         public = "a public host, or one that SCHEDULER_WEBHOOK_ALLOW names"
         add_check("webhook", "url", webhook.check_url, allowed=public)
         add_check("webhook", "headers", webhook.check_headers, allowed="printable headers that are not ours")
-        add_check("apprise", "urls", apprise.check_url, allowed=f"{public}, of a service that is no program here")
+        add_check(
+            "apprise", "urls", apprise.check_url, allowed=f"{public}, of a service that is no program here"
+        )

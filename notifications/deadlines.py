@@ -11,6 +11,7 @@ Time before the task was written as it is now does not count: a deadline is not 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 
 from scheduler.engine.schedules import next_slot, parse_schedule
@@ -47,6 +48,16 @@ def missed_deadline(
     begin = since if last_success_at is None else max(since, last_success_at)
     due = begin + timedelta(seconds=deadline)
     return due if due <= now else None
+
+
+def daily_deadlines(deadline: str, *, zone: str, since: datetime, until: datetime) -> Iterator[datetime]:
+    """Yield the instants of a time of day from `since` to `until`, both inclusive, in order."""
+    at = time.fromisoformat(deadline)
+    day = since.astimezone(zone_of(zone)).date()
+    while (instant := _instant(day, at, zone)) <= until:
+        if instant >= since:
+            yield instant
+        day += ONE_DAY
 
 
 def _missed_time(

@@ -1,6 +1,6 @@
 """Pages by keyset, newest first, as fast at the millionth row as at the first.
 
-Executions are in the order of (queued_at, id), runs in that of id.
+The order is that of an instant and the id, or of the id alone.
 """
 
 from __future__ import annotations
@@ -10,11 +10,9 @@ import binascii
 from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
-from django.db.models import Q
+from django.db.models import Model, Q
 
-from scheduler.models import Execution, Run
-
-Row = TypeVar("Row", Execution, Run)
+Row = TypeVar("Row", bound=Model)
 
 
 class BadCursorError(ValueError):
@@ -22,49 +20,51 @@ class BadCursorError(ValueError):
 
 
 class KeysetPage(Generic[Row]):
-    """One page of executions or runs and the cursors of its neighbours; None where there is no neighbour.
+    """One page of rows and the cursors of its neighbours; None where there is no neighbour.
 
     A cursor names a row and a direction: "older than this" or "newer than this".
+
+    Args:
+        instant: field that the rows are ordered by, before the id; None: by the id alone.
 
     Raises:
         BadCursorError: `cursor` was not made by a page.
     """
 
-    def __init__(self, queryset: Any, *, size: int, cursor: str = "") -> None:
+    def __init__(
+        self, queryset: Any, *, size: int, cursor: str = "", instant: str | None = "queued_at"
+    ) -> None:
         is_newer, at, pk = _decode(cursor) if cursor else (False, None, 0)
-        if at is None:
-            queryset = queryset.newest_first()
-        else:
-            queryset = _newer(queryset, at, pk) if is_newer else _older(queryset, at, pk)
-        self.queryset = queryset[: size + 1]
+        if at is not None:
+            queryset = queryset.filter(_beyond(instant, at, pk, "gt" if is_newer else "lt"))
+        order = ["id"] if instant is None else [instant, "id"]
+        if at is None or not is_newer:
+            order = [f"-{name}" for name in order]
+        self.queryset = queryset.order_by(*order)[: size + 1]
         rows = list(self.queryset)
         has_more = len(rows) > size
         self.rows: list[Row] = rows[:size]
         if is_newer:
             self.rows.reverse()
         has_older, has_newer = (True, has_more) if is_newer else (has_more, at is not None)
-        self.older = encode_cursor(self.rows[-1], is_newer=False) if self.rows and has_older else None
-        self.newer = encode_cursor(self.rows[0], is_newer=True) if self.rows and has_newer else None
+        self.older = self.newer = None
+        if self.rows and has_older:
+            self.older = encode_cursor(self.rows[-1], is_newer=False, instant=instant)
+        if self.rows and has_newer:
+            self.newer = encode_cursor(self.rows[0], is_newer=True, instant=instant)
 
 
-def _older(queryset: Any, at: datetime, pk: int) -> Any:
-    if queryset.model is Run:
-        return queryset.filter(pk__lt=pk).newest_first()
+def _beyond(instant: str | None, at: datetime, pk: int, side: str) -> Q:
+    if instant is None:
+        return Q(**{f"pk__{side}": pk})
     # The first condition alone lets the index find the place; the second decides among equal instants.
-    return queryset.filter(queued_at__lte=at).filter(Q(queued_at__lt=at) | Q(pk__lt=pk)).newest_first()
+    return Q(**{f"{instant}__{side}e": at}) & (Q(**{f"{instant}__{side}": at}) | Q(**{f"pk__{side}": pk}))
 
 
-def _newer(queryset: Any, at: datetime, pk: int) -> Any:
-    if queryset.model is Run:
-        return queryset.filter(pk__gt=pk).order_by("id")
-    rows = queryset.filter(queued_at__gte=at).filter(Q(queued_at__gt=at) | Q(pk__gt=pk))
-    return rows.order_by("queued_at", "id")
-
-
-def encode_cursor(row: Execution | Run, *, is_newer: bool) -> str:
+def encode_cursor(row: Model, *, is_newer: bool, instant: str | None = "queued_at") -> str:
     """Return the cursor for what is older (or newer) than `row`."""
-    at = row.created_at if isinstance(row, Run) else row.queued_at
-    text = f"{'n' if is_newer else 'o'}.{round(at.timestamp() * 1_000_000)}.{row.pk}"
+    micros = 0 if instant is None else round(getattr(row, instant).timestamp() * 1_000_000)
+    text = f"{'n' if is_newer else 'o'}.{micros}.{row.pk}"
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 

@@ -436,6 +436,8 @@ def operation(
     request: type[Document] | None = None,
     is_text: bool = False,
     conflicts: bool = False,
+    query: Mapping[str, tuple[Schema, str]] = PARAMETERS,
+    paths: Mapping[str, OpenApiParameter] = PATH_PARAMETERS,
 ) -> Callable[[View], View]:
     """Describe a view's method; `takes` are also the only query parameters that it accepts.
 
@@ -444,6 +446,7 @@ def operation(
         of: the path parameter that names the object.
         is_text: whether the answer is also to be had as text/plain.
         conflicts: whether it may answer 409.
+        query, paths: schema and description of the parameters by name; another app brings its own.
     """
     errors = {code: words for code, words in ERRORS.items() if code != 404 or of}
     if conflicts:
@@ -459,8 +462,8 @@ def operation(
         responses = {**{k: v for k, v in responses.items() if k[0] != status}, status: OpenApiResponse()}
     if is_text:
         responses[(status, "text/plain")] = OpenApiTypes.STR
-    parameters = [PATH_PARAMETERS[of]] if of else []
-    parameters += [_query(parameter) for parameter in takes]
+    parameters = [paths[of]] if of else []
+    parameters += [_query(name, *query[name]) for name in takes]
     describe = extend_schema(
         operation_id=name,
         parameters=parameters,
@@ -476,7 +479,6 @@ def operation(
     return decorate
 
 
-def _query(name: str) -> OpenApiParameter:
-    schema, words = PARAMETERS[name]
+def _query(name: str, schema: Schema, words: str) -> OpenApiParameter:
     explode = True if schema.get("type") == "array" else None
     return OpenApiParameter(name, schema, OpenApiParameter.QUERY, description=words, explode=explode)

@@ -1,9 +1,9 @@
-"""Pages of executions and of runs with links to their neighbours."""
+"""Pages by cursor with links to their neighbours."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Generic
+from typing import Any, ClassVar, Generic
 
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -11,20 +11,24 @@ from rest_framework.utils.urls import replace_query_param
 
 from scheduler.api.parameters import integer, single
 from scheduler.api.problems import RequestRefusedError
+from scheduler.models import Execution, Run
 from scheduler.paging import BadCursorError, KeysetPage, Row
 
 DEFAULT_SIZE, LARGEST_SIZE = 50, 500
 
 
 class CursorPage(Generic[Row]):
-    """One page of executions or runs, and the links to its neighbours."""
+    """One page of rows, newest first, and the links to its neighbours."""
+
+    #: field that the rows are ordered by, before the id; None: by the id alone
+    instant: ClassVar[str | None]
 
     def __init__(self, request: Request, queryset: Any) -> None:
         self.request = request
         size = integer(request, "page_size", DEFAULT_SIZE, minimum=1, maximum=LARGEST_SIZE)
         cursor = single(request, "cursor") or ""
         try:
-            self.page: KeysetPage[Row] = KeysetPage(queryset, size=size, cursor=cursor)
+            self.page: KeysetPage[Row] = KeysetPage(queryset, size=size, cursor=cursor, instant=self.instant)
         except BadCursorError as error:
             raise RequestRefusedError(
                 "cursor", str(error), found=cursor, allowed="a cursor from a page's links"
@@ -41,3 +45,15 @@ class CursorPage(Generic[Row]):
         if cursor is None:
             return None
         return replace_query_param(self.request.build_absolute_uri(), "cursor", cursor)
+
+
+class ExecutionPage(CursorPage[Execution]):
+    """A page of executions."""
+
+    instant = "queued_at"
+
+
+class RunPage(CursorPage[Run]):
+    """A page of runs."""
+
+    instant = None

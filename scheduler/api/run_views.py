@@ -11,7 +11,7 @@ from rest_framework.response import Response
 from scheduler import selectors
 from scheduler.api import documents as docs
 from scheduler.api.documents import operation
-from scheduler.api.pagination import CursorPage
+from scheduler.api.pagination import RunPage
 from scheduler.api.parameters import choices, instant, single
 from scheduler.api.problems import NotFoundError
 from scheduler.api.views import RUN_TASK, VIEW_EXECUTION, VIEW_TASK, StrictViewSet, read_body, task_named
@@ -49,7 +49,7 @@ class RunViewSet(StrictViewSet):
             rows = rows.filter(created_at__gte=since)
         if until := instant(request, "until"):
             rows = rows.filter(created_at__lt=until)
-        page: CursorPage[Run] = CursorPage(request, rows)
+        page = RunPage(request, rows)
         return page.response([run_json(run) for run in page.rows])
 
     @operation("read_run", answer=docs.RunWithGraph, of="run_id")

@@ -25,7 +25,7 @@ from rest_framework.views import APIView
 from scheduler import selectors
 from scheduler.api import documents as docs
 from scheduler.api.documents import operation
-from scheduler.api.pagination import CursorPage
+from scheduler.api.pagination import ExecutionPage
 from scheduler.api.parameters import (
     EXECUTION_FILTERS,
     allow_only,
@@ -172,7 +172,7 @@ class TaskViewSet(StrictViewSet):
         """Return the executions of a task, newest first, by cursor. A page has 50 when nothing is said."""
         task = _task(task_id)
         rows = filter_executions(request, Execution.objects.filter(task=task))
-        page: CursorPage[Execution] = CursorPage(request, rows.prefetch_related("upstream_executions"))
+        page = ExecutionPage(request, rows.prefetch_related("upstream_executions"))
         return page.response([execution_json(row, task.task_id) for row in page.rows])
 
     @operation("read_latest_log", answer=docs.LogPart, of="task_id", takes=("offset", "tail"), is_text=True)
@@ -248,7 +248,7 @@ class ExecutionViewSet(StrictViewSet):
         if task_id := single(request, "task_id"):
             rows = rows.filter(task=task_named(task_id))
         rows = filter_executions(request, rows).select_related("task").prefetch_related("upstream_executions")
-        page: CursorPage[Execution] = CursorPage(request, rows)
+        page = ExecutionPage(request, rows)
         return page.response([execution_json(row, row.task.task_id) for row in page.rows])
 
     @operation("read_execution", answer=docs.Execution, of="execution_id")

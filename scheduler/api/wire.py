@@ -9,13 +9,12 @@ from typing import Any
 
 from django.utils.translation import get_language
 
+from scheduler.config_file.secrets import MASK, masked_rule
 from scheduler.descriptions import describe_schedule
 from scheduler.models import Execution, Run, Task
 from scheduler.selectors import DependencyGraph
 from scheduler.services.explanations import Explanation
 from scheduler.specs import task_to_spec
-
-MASK = "••••••"
 
 
 def instant(at: datetime | None) -> str | None:
@@ -48,10 +47,11 @@ def execution_json(execution: Execution, task_id: str) -> dict[str, Any]:
 def task_json(
     task: Task, *, upstream_ids: Sequence[str], latest: Execution | None, shows_env: bool
 ) -> dict[str, Any]:
-    """Return a task in the words of config.json with what is known of it; values of its environment may be masked."""
+    """Return a task in the words of config.json with what is known of it; what is secret in it may be masked."""
     body: dict[str, Any] = {**task_to_spec(task, upstream_ids)}
     if not shows_env:
         body["task_env"] = dict.fromkeys(body["task_env"], MASK)
+        body["task_notify"] = [masked_rule(rule, shows_address=False) for rule in body["task_notify"]]
     body["next_run_at"] = instant(task.next_run_at)
     body["schedule_description"] = describe_schedule(task.schedule, get_language() or "en")
     body["schedule_error"] = task.schedule_error

@@ -12,12 +12,19 @@ from django.db import transaction
 
 from scheduler.exceptions import ConflictError
 
+APPS = ("scheduler", "notifications")
 VIEW = {
-    f"view_{model}" for model in ("task", "taskdependency", "taskrevision", "run", "execution", "process")
+    f"view_{model}"
+    for model in (
+        *("task", "taskdependency", "taskrevision", "run", "execution", "process"),
+        *("notificationrule", "rulechannel", "delivery"),
+    )
 }
-OPERATE = VIEW | {"run_task", "cancel_execution"}
+OPERATE = VIEW | {"run_task", "cancel_execution", "test_notificationrule", "resend_delivery"}
 EDIT = OPERATE | {
-    f"{verb}_{model}" for verb in ("add", "change", "delete") for model in ("task", "taskdependency")
+    f"{verb}_{model}"
+    for verb in ("add", "change", "delete")
+    for model in ("task", "taskdependency", "notificationrule", "rulechannel")
 }
 
 
@@ -31,8 +38,8 @@ class FirstAdmin:
 
 def make_roles() -> None:
     """Make the groups Viewer, Operator, Editor and Admin with their permissions; existing ones are set again."""
-    own = Permission.objects.filter(content_type__app_label="scheduler")
-    everything = Permission.objects.filter(content_type__app_label__in=["scheduler", "auth"])
+    own = Permission.objects.filter(content_type__app_label__in=APPS)
+    everything = Permission.objects.filter(content_type__app_label__in=[*APPS, "auth"])
     roles = {"Viewer": VIEW, "Operator": OPERATE, "Editor": EDIT}
     with transaction.atomic():
         for name, codenames in roles.items():

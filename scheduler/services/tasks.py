@@ -15,12 +15,8 @@ from scheduler.config_file import ConfigError, ConfigProblem, TaskSpec
 from scheduler.engine.dependencies import find_cycle
 from scheduler.engine.schedules import next_slot, parse_schedule
 from scheduler.models import Execution, Task, TaskDependency, TaskRevision
-<<<<<<< HEAD
 from scheduler.services.outcomes import cancel_all
-=======
-from scheduler.services.runs import cancel_all
 from scheduler.signals import tasks_deleted, tasks_written
->>>>>>> a7bc51c (Say when definitions are written, tasks deleted and history pruned)
 from scheduler.specs import FIELDS, apply_spec, task_to_spec
 
 if TYPE_CHECKING:
@@ -230,14 +226,13 @@ def delete_task(task: Task, *, user: AbstractBaseUser | None, now: datetime) -> 
 
 
 def delete_tasks(task_pks: Sequence[int], *, by: str, now: datetime) -> None:
-<<<<<<< HEAD
-    """Take several tasks away, in the transaction of the caller; what depended on them gets a new revision."""
+    """Take several tasks away, in the transaction of the caller; what depended on them gets a new revision.
+
+    Sends `tasks_deleted`.
+    """
     left = list(
         Task.objects.filter(upstreams__in=task_pks).exclude(pk__in=task_pks).distinct().order_by("pk")
     )
-=======
-    """Take several tasks away, in the transaction of the caller; send `tasks_deleted`."""
->>>>>>> a7bc51c (Say when definitions are written, tasks deleted and history pruned)
     TaskDependency.objects.filter(downstream__in=task_pks).delete()
     TaskDependency.objects.filter(upstream__in=task_pks).delete()
     Task.objects.filter(pk__in=task_pks).update(deleted_at=now, next_run_at=None, updated_at=now)

@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.test import APIRequestFactory
 
 from scheduler import selectors
-from scheduler.api.pagination import CursorPage
+from scheduler.api.pagination import ExecutionPage
 from scheduler.api.parameters import filter_executions
 from scheduler.choices import Status
 from scheduler.models import Execution, ExecutionLog, Process, Task
@@ -130,7 +130,7 @@ def test_a_page_of_history_is_read_from_its_index_without_sorting(
     request = Request(APIRequestFactory().get(f"/?page_size=50{query}{cursor}"))
     queryset = filter_executions(request, Execution.objects.filter(task=execution.task))
 
-    page = CursorPage(request, queryset)
+    page = ExecutionPage(request, queryset)
     with connection.cursor() as sql:
         if connection.vendor == "postgresql":  # a table this small would be read as a whole
             sql.execute("ANALYZE scheduler_execution")

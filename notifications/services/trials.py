@@ -1,0 +1,296 @@
+"""Trying out and doing again: test messages, rehearsals against history, and sending a delivery once more."""
+
+from __future__ import annotations
+
+import queue
+import secrets
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from notifications import selectors
+from notifications.channels import get_channel
+from notifications.choices import Event, State
+from notifications.deadlines import daily_deadlines, missed_deadline
+from notifications.models import Delivery, NotificationRule, RuleChannel, new_key, target_of
+from notifications.rules import OVERDUE, RECOVERED, Outcome, Replay, Rule, held_back
+from notifications.services.attempts import GRACE, Attempt, Result
+from notifications.services.facts import sample_facts
+from notifications.services.sending import LEASE_MARGIN, record
+from notifications.services.wake import wake_sender_after_commit
+from scheduler.choices import Status
+from scheduler.exceptions import ConflictError
+from scheduler.models import Task
+
+MOST_OUTCOMES = 200_000
+MOST_MESSAGES = 1000
+MOST_DAYS = 366
+
+
+# --- test messages ----------------------------------------------------------------------------------
+
+
+def test_send(
+    channels: Sequence[RuleChannel],
+    *,
+    rule: NotificationRule | None = None,
+    rule_name: str = "",
+    task: Task | None = None,
+    now: datetime,
+) -> list[Delivery]:
+    """Send a test message to each channel at once and return the deliveries, sent or failed with the reason.
+
+    Takes as long as the slowest, at most SCHEDULER_NOTIFY_DEADLINE and a second. Nothing is tried again.
+
+    Args:
+        channels: stored ones, or drafts that are only tried out.
+        task: whose latest execution lends its facts.
+    """
+    name = rule.name if rule is not None and not rule_name else rule_name
+    deliveries = [_test_row(channel, rule, name, task, now) for channel in channels]
+    ended: queue.SimpleQueue[tuple[Attempt, Result]] = queue.SimpleQueue()
+    flying: dict[str, Attempt] = {}
+    for delivery, channel in zip(deliveries, channels, strict=True):
+        if _compose_test(delivery, channel, sample_facts(name, task, now), now):
+            attempt = Attempt(
+                delivery,
+                channel.config,
+                deadline=settings.SCHEDULER_NOTIFY_DEADLINE,
+                on_end=lambda attempt, result: ended.put((attempt, result)),
+            )
+            flying[delivery.key] = attempt
+            attempt.start()
+    _await(flying, ended, now)
+    pks = [delivery.pk for delivery in deliveries]
+    return list(Delivery.objects.filter(pk__in=pks).order_by("pk"))
+
+
+def _await(
+    flying: dict[str, Attempt], ended: queue.SimpleQueue[tuple[Attempt, Result]], now: datetime
+) -> None:
+    while flying:
+        try:
+            attempt, result = ended.get(timeout=settings.SCHEDULER_NOTIFY_DEADLINE + GRACE)
+        except queue.Empty:
+            break
+        del flying[attempt.delivery.key]
+        record(attempt.delivery, result, now=now)
+    for attempt in flying.values():
+        attempt.give_up()
+        late = Result(False, f"no answer within {settings.SCHEDULER_NOTIFY_DEADLINE:g} s")
+        record(attempt.delivery, late, now=now)
+
+
+def _test_row(
+    channel: RuleChannel, rule: NotificationRule | None, name: str, task: Task | None, now: datetime
+) -> Delivery:
+    lease = timedelta(seconds=settings.SCHEDULER_NOTIFY_DEADLINE + LEASE_MARGIN)
+    return Delivery.objects.create(
+        rule=rule,
+        rule_name=name,
+        channel=None if channel._state.adding else channel,
+        kind=channel.kind,
+        target=target_of(channel.kind, channel.config),
+        task=task,
+        event=Event.TEST,
+        occasion=f"test:{secrets.token_hex(8)}",
+        state=State.SENDING,
+        claim=secrets.token_hex(8),
+        attempts=1,
+        next_attempt_at=now + lease,
+        occurred_at=now,
+        created_at=now,
+    )
+
+
+def _compose_test(delivery: Delivery, channel: RuleChannel, facts: Any, now: datetime) -> bool:
+    try:
+        delivery.content = get_channel(delivery.kind).compose(channel.config, facts)
+    except Exception as error:
+        said = f"the message cannot be composed: {type(error).__name__}: {error}"
+        record(delivery, Result(False, said, is_permanent=True), now=now)
+        return False
+    delivery.save(update_fields=["content"])
+    return True
+
+
+# --- doing again ------------------------------------------------------------------------------------
+
+
+def resend(delivery: Delivery, *, now: datetime) -> Delivery:
+    """Have a delivery sent: now, when it waits or failed; once more, in its own row, when it was sent or held back.
+
+    One that failed keeps its key, because the message may have arrived; a repetition on purpose has a key of its own.
+
+    Returns:
+        the delivery that will be sent.
+
+    Raises:
+        ConflictError: it is being sent, its channel was removed, or it is a test of a draft.
+    """
+    with transaction.atomic():
+        fresh = Delivery.objects.select_for_update(of=("self",)).get(pk=delivery.pk)
+        if fresh.channel_id is None:
+            raise ConflictError(_("Delivery %(id)s has no channel any more.") % {"id": fresh.pk})
+        if fresh.state == State.SENDING:
+            raise ConflictError(_("Delivery %(id)s is being sent.") % {"id": fresh.pk})
+        if fresh.state == State.FAILED:
+            fresh.attempts, fresh.reason = 0, ""
+        if fresh.state in (State.SENT, State.SUPPRESSED):
+            fresh.pk, fresh.key = None, new_key()
+            fresh._state.adding = True
+            fresh.occasion = f"again:{secrets.token_hex(8)}"
+            fresh.count, fresh.attempts = 1, 0
+            fresh.reason, fresh.response, fresh.sent_at = "", "", None
+            fresh.created_at = now
+        fresh.state, fresh.next_attempt_at = State.PENDING, now
+        fresh.save()
+        wake_sender_after_commit()
+    return fresh
+
+
+# --- rehearsal --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class RehearsedMessage:
+    """A message that a rule would have caused.
+
+    Attributes:
+        reason: why the rule fired.
+        held_back: why it would not have been sent, "" when it would have been.
+    """
+
+    at: datetime
+    task_id: str
+    execution_id: int | None
+    event: str
+    streak: int
+    reason: str
+    held_back: str = ""
+
+
+@dataclass
+class Rehearsal:
+    """What a rule would have done.
+
+    Attributes:
+        messages: the latest `MOST_MESSAGES`, newest first.
+        sent, suppressed: how many there were.
+        outcomes: how many outcomes were looked at.
+        is_complete: whether all outcomes of the time were.
+    """
+
+    since: datetime
+    messages: list[RehearsedMessage] = field(default_factory=list)
+    sent: int = 0
+    suppressed: int = 0
+    outcomes: int = 0
+    is_complete: bool = True
+
+
+def rehearse(spec: Mapping[str, Any], tasks: Sequence[Task], *, days: int = 30, now: datetime) -> Rehearsal:
+    """Return what a rule (words of task_notify, valid) would have sent about `tasks` in the last `days`.
+
+    A replay of the history under the tasks as they are defined now; nothing is written. Streaks are followed from twice
+    as many days ago. At most `MOST_OUTCOMES` outcomes are looked at, the latest ones.
+    """
+    rule = Rule(frozenset(spec["triggers"]), spec["threshold"], spec["repeat"], spec["cooldown"])
+    since = now - timedelta(days=min(days, MOST_DAYS))
+    begin = since - (now - since)
+    histories = selectors.outcomes_since([task.pk for task in tasks], begin, limit=MOST_OUTCOMES)
+    rehearsal = Rehearsal(since, outcomes=sum(map(len, histories.values())))
+    rehearsal.is_complete = rehearsal.outcomes < MOST_OUTCOMES
+    messages = [m for task in tasks for m in _messages_of(rule, task, histories[task.pk], begin, now)]
+    messages.sort(key=lambda message: (message.at, message.execution_id or 0))
+    shown = [m for m in _within_limits(rule, spec, messages) if m.at >= since]
+    rehearsal.suppressed = sum(bool(message.held_back) for message in shown)
+    rehearsal.sent = len(shown) - rehearsal.suppressed
+    rehearsal.messages = shown[::-1][:MOST_MESSAGES]
+    return rehearsal
+
+
+def _messages_of(
+    rule: Rule, task: Task, outcomes: Sequence[Outcome], begin: datetime, now: datetime
+) -> Iterator[RehearsedMessage]:
+    deadlines = list(_missed_deadlines(task, outcomes, begin, now)) if OVERDUE in rule.triggers else []
+    for at in deadlines:
+        yield RehearsedMessage(at, task.task_id, None, OVERDUE, 1, "not succeeded by its deadline")
+    fold, was_overdue, left = Replay(rule), False, deadlines
+    for outcome in outcomes:
+        while left and left[0] < outcome.finished_at:
+            was_overdue, left = True, left[1:]
+        decision = fold.add(outcome.status, was_overdue=was_overdue)
+        was_overdue = was_overdue and outcome.status != Status.SUCCESS
+        if decision.fires:
+            yield RehearsedMessage(
+                outcome.finished_at,
+                task.task_id,
+                outcome.id,
+                decision.event,
+                decision.streak,
+                decision.reason,
+            )
+
+
+def _missed_deadlines(
+    task: Task, outcomes: Sequence[Outcome], begin: datetime, now: datetime
+) -> Iterator[datetime]:
+    """Yield the deadlines that were missed, each once, in order."""
+    if task.deadline is None or not task.enabled:
+        return
+    successes = [outcome.finished_at for outcome in outcomes if outcome.status == Status.SUCCESS]
+    since = max(begin, task.created_at)
+    for looked_at, last in _looks(task, successes, since, now):
+        missed = missed_deadline(
+            task.deadline,
+            schedule=task.schedule,
+            zone=task.zone,
+            last_success_at=last,
+            since=since,
+            now=looked_at,
+        )
+        if missed is not None:
+            yield missed
+
+
+def _looks(
+    task: Task, successes: Sequence[datetime], since: datetime, now: datetime
+) -> Iterator[tuple[datetime, datetime | None]]:
+    """Yield the instants at which a deadline may have been missed, each with the last success before it."""
+    if not isinstance(task.deadline, str):
+        yield from zip([*successes, now], [None, *successes], strict=True)
+        return
+    for at in daily_deadlines(task.deadline, zone=task.zone, since=since, until=now):
+        place = bisect_right(successes, at)
+        yield at, successes[place - 1] if place else None
+
+
+def _within_limits(
+    rule: Rule, spec: Mapping[str, Any], messages: Sequence[RehearsedMessage]
+) -> Iterator[RehearsedMessage]:
+    targets = [
+        target_of(channel["type"], {name: value for name, value in channel.items() if name != "type"})
+        for channel in spec["channels"]
+    ]
+    told: dict[tuple[str, bool], datetime] = {}
+    used: Counter[tuple[str, datetime]] = Counter()
+    for message in messages:
+        key = (message.task_id, message.event == RECOVERED)
+        hour = message.at.replace(minute=0, second=0, microsecond=0)
+        reason = ""
+        if held_back(rule, at=message.at, told_at=told.get(key)):
+            reason = f"cooldown of {rule.cooldown:g} s"
+        elif all(used[target, hour] >= settings.SCHEDULER_NOTIFY_HOURLY_LIMIT for target in targets):
+            reason = f"more than {settings.SCHEDULER_NOTIFY_HOURLY_LIMIT} messages in the hour"
+        else:
+            told[key] = message.at
+            used.update((target, hour) for target in targets)
+        yield message if not reason else RehearsedMessage(**{**message.__dict__, "held_back": reason})
