@@ -33,7 +33,7 @@ _LEVELS = {
     **dict.fromkeys(("cancelled", "skipped", "missed"), "warning"),
 }
 # Of the environment of the site, which holds its secrets and may name proxies.
-_PASSED_ON = ("LANG", "LC_ALL", "TZ", "PATH", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
+_PASSED_ON = ("LANG", "LC_ALL", "TZ", "PATH", "SSL_CERT_FILE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,7 @@ def _run(request: Request, deadline: float) -> dict[str, Outcome]:
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         cwd=settings.BASE_DIR,
-        env={name: os.environ[name] for name in _PASSED_ON if name in os.environ},
+        env=_environment(),
         start_new_session=True,
         text=True,
         encoding="utf-8",
@@ -156,3 +156,10 @@ def _run(request: Request, deadline: float) -> dict[str, Outcome]:
             outcome: Outcome = json.loads(line)
             outcomes[outcome["id"]] = outcome
     return outcomes
+
+
+def _environment() -> dict[str, str]:
+    passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    if "SSL_CERT_FILE" in passed:  # what requests calls it
+        passed["REQUESTS_CA_BUNDLE"] = passed["SSL_CERT_FILE"]
+    return passed

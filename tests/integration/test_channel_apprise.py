@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -307,6 +308,28 @@ def test_process_has_neither_secrets_nor_proxies_of_the_site(
 
         assert proxy.connections == 0
     assert sink.connections == 1
+
+
+def test_certificates_of_the_administrator_are_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    settings.SCHEDULER_WEBHOOK_ALLOW = ["localhost"]
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", tmp_path / "key.pem", "-out",
+         tmp_path / "cert.pem", "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"],
+        check=True,
+        capture_output=True,
+    )  # fmt: skip
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+
+    with Sink(answer("200 OK"), tls=context) as sink:
+        stranger = failure(f"jsons://localhost:{sink.port}/")
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "cert.pem"))
+        said = send(f"jsons://localhost:{sink.port}/")
+
+    assert not stranger.is_permanent
+    assert said == "sent to jsons"
 
 
 @pytest.mark.parametrize("text", headers.TEXTS[::12])

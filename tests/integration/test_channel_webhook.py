@@ -6,6 +6,8 @@ import gzip
 import hashlib
 import hmac
 import json
+import os
+import re
 import socket
 import ssl
 import subprocess
@@ -454,19 +456,19 @@ def test_no_name_reaches_the_canary(canary: Sink, answers: tuple[str, ...]) -> N
     assert canary.connections == 0
 
 
-def test_name_that_changes_its_address_after_the_check_gains_nothing(canary: Sink) -> None:
-    """Rebinding: the first answer is public, any later one is loopback. Nothing listens at the first here."""
-    answers = [["240.0.0.1"], ["127.0.0.1"], ["127.0.0.1"]]
+def test_name_that_changes_its_address_after_the_check_gains_nothing(canary: Sink, settings: Any) -> None:
+    """Rebinding: the first answer is permitted, and nobody listens there; any later one is the canary."""
+    settings.SCHEDULER_WEBHOOK_ALLOW = ["127.0.0.2"]
     asked: list[str] = []
 
     def rebinding(host: str, _port: int) -> list[str]:
         asked.append(host)
-        return answers[len(asked) - 1]
+        return ["127.0.0.2"] if len(asked) == 1 else ["127.0.0.1"]
 
     error = failure(f"http://rebind.example.org:{canary.port}/", channel=WebhookChannel(resolver=rebinding))
 
     assert asked == ["rebind.example.org"]
-    assert "240.0.0.1" in error.reason
+    assert "Connection refused" in error.reason
     assert canary.connections == 0
 
 
@@ -537,3 +539,52 @@ def test_proxies_of_the_environment_are_not_used(sink: Sink, monkeypatch: pytest
 
         assert proxy.connections == 0
     assert isinstance(sink.next(), Received)
+
+
+# --- what the documentation tells receivers ---------------------------------------------------------
+
+
+def _example(language: str) -> str:
+    page = (Path(__file__).parents[2] / "docs" / "channels.md").read_text(encoding="utf-8")
+    [block] = re.findall(rf"```{language}\n(.*?)```", page, re.DOTALL)
+    return str(block)
+
+
+def test_documented_python_accepts_genuine_requests_only(sink: Sink) -> None:
+    send(sink.url, secret="correct horse")
+    request = sink.next()
+    names: dict[str, Any] = {}
+    exec(_example("python"), names)
+    is_genuine = names["is_genuine"]
+    timestamp, signature = request.header("X-Schedsite-Timestamp"), request.header("X-Schedsite-Signature")
+
+    assert is_genuine("correct horse", timestamp, signature, request.body)
+    assert not is_genuine("other secret", timestamp, signature, request.body)
+    assert not is_genuine("correct horse", timestamp, signature, request.body + b" ")
+    assert not is_genuine("correct horse", "1780000000", signature, request.body)
+
+
+@pytest.mark.parametrize(("more", "said"), [(b"", "genuine\n"), (b" ", "")])
+def test_documented_shell_accepts_genuine_requests_only(
+    sink: Sink, tmp_path: Path, more: bytes, said: str
+) -> None:
+    send(sink.url, secret="correct horse")
+    request = sink.next()
+    (tmp_path / "body.bin").write_bytes(request.body + more)
+
+    done = subprocess.run(
+        ["sh", "-c", _example("sh")],
+        cwd=tmp_path,
+        env={
+            "PATH": os.environ["PATH"],
+            "secret": "correct horse",
+            "timestamp": request.header("X-Schedsite-Timestamp") or "",
+            "signature": request.header("X-Schedsite-Signature") or "",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.stdout == said
+    assert done.stderr == ""
