@@ -42,7 +42,7 @@ def test_the_sample_imports_and_importing_it_again_changes_nothing() -> None:
 
     code, out, _ = run(str(SAMPLE), "--check")
 
-    assert (code, out.strip()) == (0, "0 created, 0 changed, 5 unchanged, 0 removed")
+    assert (code, out.strip()) == (0, "0 created, 0 changed, 11 unchanged, 0 removed")
 
 
 def test_an_export_imports_as_unchanged(tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def test_an_export_imports_as_unchanged(tmp_path: Path) -> None:
 
     code, out, _ = run(str(tmp_path / "out.json"), "--check", "--prune")
 
-    assert (code, out.strip()) == (0, "0 created, 0 changed, 5 unchanged, 0 removed")
+    assert (code, out.strip()) == (0, "0 created, 0 changed, 11 unchanged, 0 removed")
     before = (tmp_path / "out.json").read_bytes()
     call_command("export_config", str(tmp_path / "out.json"))
     assert (tmp_path / "out.json").read_bytes() == before

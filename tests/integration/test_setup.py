@@ -90,9 +90,10 @@ def test_roles_grow_from_viewer_to_admin() -> None:
 
     viewer, operator, editor, admin = map(_permissions, ("Viewer", "Operator", "Editor", "Admin"))
     assert {"view_task", "view_execution"} <= viewer and all(name.startswith("view_") for name in viewer)
-    assert operator - viewer == {"run_task", "cancel_execution"}
+    assert operator - viewer == {"run_task", "cancel_execution", "test_notificationrule", "resend_delivery"}
+    written = ("task", "taskdependency", "notificationrule", "rulechannel")
     assert editor - operator == {
-        f"{verb}_{model}" for verb in ("add", "change", "delete") for model in ("task", "taskdependency")
+        f"{verb}_{model}" for verb in ("add", "change", "delete") for model in written
     }
     assert editor < admin and {"add_user", "change_group", "delete_apitoken"} <= admin
 
