@@ -38,7 +38,7 @@ run: $(VENV)/runtime
 	@trap : INT TERM; PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/honcho start || test $$? -eq 130
 
 test: $(VENV)/development
-	$(BIN)/python -m pytest -m "not campaign" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 -m "not campaign" $(PYTEST_ARGS)
 
 campaign: $(VENV)/development
 	$(BIN)/python -m pytest -m campaign $(PYTEST_ARGS)

@@ -56,6 +56,16 @@ def stack(transactional_db: None, tmp_path: Path) -> Iterator[Stack]:
     made.close()
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let one process of pytest-xdist do what starts processes of its own, and begin with it: it takes longest."""
+    apart = [item for item in items if item.path.parent.name in ("faults", "acceptance")]
+    for item in apart:
+        item.add_marker(pytest.mark.xdist_group("real"))
+    chosen = set(apart)
+    items.sort(key=lambda item: item not in chosen)
+
+
 def is_required(name: str) -> bool:
     """Tell whether the absence of a service or a browser is a failure: in continuous integration it is."""
     return bool(os.environ.get("CI")) and name != ""
