@@ -1,0 +1,103 @@
+"""The last and the next 24 hours of all tasks in one strip."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+WIDTH, HEIGHT, FOOT = 960, 96, 20
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """A span of time; `crowded` says that many slots fall on one instant of it.
+
+    Attributes:
+        succeeded, failed, other: executions of the past by outcome; `planned`: slots to come.
+        label: what stands below the axis here; often empty.
+    """
+
+    href: str
+    title: str
+    succeeded: int = 0
+    failed: int = 0
+    other: int = 0
+    planned: int = 0
+    crowded: bool = False
+    label: str = ""
+
+    @property
+    def total(self) -> int:
+        """All that happens in it."""
+        return self.succeeded + self.failed + self.other + self.planned
+
+
+def day_strip(buckets: Sequence[Bucket], *, now_at: float, label: str) -> SafeString:
+    """Return the strip.
+
+    Args:
+        now_at: where the present is, from 0 at the left end to 1 at the right end.
+    """
+    most = max((bucket.total for bucket in buckets), default=0) or 1
+    width = WIDTH / max(len(buckets), 1)
+    tall = HEIGHT - FOOT - 8
+    parts = [_bucket(bucket, index * width, width, tall, most) for index, bucket in enumerate(buckets)]
+    names = format_html_join(
+        "",
+        '<text class="s-axis" x="{}" y="{}" text-anchor="middle">{}</text>',
+        (
+            (round(index * width, 1), HEIGHT - 5, bucket.label)
+            for index, bucket in enumerate(buckets)
+            if bucket.label and index  # at the edge it would be cut
+        ),
+    )
+    now_x = round(WIDTH * now_at, 1)
+    return format_html(
+        '<svg class="s-chart s-day" viewBox="0 0 {} {}" role="group" aria-label="{}">'
+        '<line class="s-grid" x1="0" x2="{}" y1="{}" y2="{}"/>{}{}'
+        '<line class="s-now" x1="{}" x2="{}" y1="0" y2="{}"/></svg>',
+        WIDTH,
+        HEIGHT,
+        label,
+        WIDTH,
+        HEIGHT - FOOT,
+        HEIGHT - FOOT,
+        format_html_join("", "{}", ((part,) for part in parts)),
+        names,
+        now_x,
+        now_x,
+        HEIGHT - FOOT,
+    )
+
+
+def _bucket(bucket: Bucket, x: float, width: float, tall: float, most: int) -> SafeString:
+    """Return one column: failures on top of the rest, where they are seen."""
+    bottom = float(HEIGHT - FOOT)
+    layers = [
+        ("success", bucket.succeeded),
+        ("skipped", bucket.other),
+        ("technical_failure", bucket.failed),
+        ("crowded" if bucket.crowded else "planned", bucket.planned),
+    ]
+    rects = []
+    for name, count in layers:
+        if not count:
+            continue
+        height = max(tall * count / most, 2.0)
+        bottom -= height
+        rects.append((name, round(x + 1, 1), round(bottom, 1), round(width - 2, 1), round(height, 1)))
+    drawn = format_html_join(
+        "", '<rect class="s-bar s-{}" x="{}" y="{}" width="{}" height="{}" rx="1"/>', rects
+    )
+    return format_html(
+        '<a href="{}" tabindex="-1"><title>{}</title><rect class="s-hit" x="{}" width="{}" height="{}"/>{}</a>',
+        bucket.href,
+        bucket.title,
+        round(x, 1),
+        round(width, 1),
+        HEIGHT - FOOT,
+        drawn,
+    )

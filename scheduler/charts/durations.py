@@ -1,0 +1,117 @@
+"""Durations of the latest executions as points, with the lines that half and nearly all of them stay below."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from scheduler.charts.scales import short_duration, ticks
+
+WIDTH, HEIGHT = 860, 220
+LEFT, RIGHT, TOP, BOTTOM = 46, 76, 10, 24
+
+
+@dataclass(frozen=True)
+class Point:
+    """One execution that ended."""
+
+    href: str
+    title: str
+    status: str
+    seconds: float
+    label: str
+
+
+def duration_chart(
+    points: Sequence[Point], *, p50: float | None, p95: float | None, label: str
+) -> SafeString:
+    """Return a chart of `points`, the oldest first; `label` names it for those who do not see it."""
+    # A single run that took far longer would press all others to the ground; it is drawn at the top instead.
+    largest = max((point.seconds for point in points), default=1.0) or 1.0
+    if p95:
+        largest = min(largest, p95 * 4)
+    marks = ticks(largest)
+    top = max(marks[-1], largest)
+    across, down = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
+
+    def x(index: int) -> float:
+        return round(LEFT + across * (index + 0.5) / max(len(points), 1), 1)
+
+    def y(seconds: float) -> float:
+        return round(TOP + down * (1 - min(seconds, top) / top), 1)
+
+    grid = format_html_join(
+        "",
+        '<line class="s-grid" x1="{}" x2="{}" y1="{}" y2="{}"/><text class="s-axis" x="{}" y="{}" '
+        'text-anchor="end">{}</text>',
+        (
+            (LEFT, WIDTH - RIGHT, y(value), y(value), LEFT - 6, y(value) + 4, short_duration(value))
+            for value in [0.0, *marks]
+        ),
+    )
+    lines = format_html_join(
+        "",
+        '<line class="s-level s-level-{}" x1="{}" x2="{}" y1="{}" y2="{}"/><text class="s-axis" x="{}" y="{}">'
+        "{} {}</text>",
+        (
+            (
+                name,
+                LEFT,
+                WIDTH - RIGHT,
+                y(value),
+                y(value),
+                WIDTH - RIGHT + 4,
+                place,
+                name,
+                short_duration(_round(value)),
+            )
+            for name, value, place in _levels(p50, p95, y)
+        ),
+    )
+    radius = 4 if len(points) <= 100 else 2.5
+    dots = format_html_join(
+        "",
+        '<a href="{}" tabindex="-1"><title>{}</title><circle class="s-dot s-{}" cx="{}" cy="{}" r="{}"/></a>',
+        (
+            (point.href, point.title, point.status, x(index), y(point.seconds), radius)
+            for index, point in enumerate(points)
+        ),
+    )
+    step = max(len(points) // 6, 1)
+    dates = format_html_join(
+        "",
+        '<text class="s-axis" x="{}" y="{}" text-anchor="middle">{}</text>',
+        ((x(index), HEIGHT - 6, points[index].label) for index in range(step // 2, len(points), step)),
+    )
+    return format_html(
+        '<svg class="s-chart" viewBox="0 0 {} {}" role="group" aria-label="{}">{}{}{}{}</svg>',
+        WIDTH,
+        HEIGHT,
+        label,
+        grid,
+        lines,
+        dots,
+        dates,
+    )
+
+
+def _round(seconds: float) -> float:
+    """Return seconds with two places below a second, else as many as are read."""
+    return round(seconds, 2) if seconds < 1 else round(seconds) if seconds < 60 else round(seconds / 6) * 6
+
+
+def _levels(
+    p50: float | None, p95: float | None, y: Callable[[float], float]
+) -> list[tuple[str, float, float]]:
+    """Return the lines with the places of their names, which must not cover each other."""
+    levels = [(name, value) for name, value in (("p95", p95), ("p50", p50)) if value is not None]
+    placed: list[tuple[str, float, float]] = []
+    for name, value in levels:
+        place = y(value) + 4
+        if placed and place - placed[-1][2] < 13:
+            place = placed[-1][2] + 13
+        placed.append((name, value, place))
+    return placed

@@ -1,0 +1,68 @@
+"""When a task runs and fails: a square for each hour of each weekday."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+SIZE, GAP, LEFT, TOP = 24, 3, 44, 18
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What happened in one hour of one weekday."""
+
+    count: int
+    failed: int
+    title: str
+
+    @property
+    def level(self) -> str:
+        """How bad it is, as a class."""
+        if not self.count:
+            return "none"
+        share = self.failed / self.count
+        return "good" if not self.failed else "some" if share < 0.1 else "many" if share < 0.5 else "most"
+
+
+def heat_map(cells: Mapping[tuple[int, int], Cell], *, days: Sequence[str], label: str) -> SafeString:
+    """Return the map.
+
+    Args:
+        cells: by (weekday from 0, hour); hours without executions may be absent.
+        days: names of the seven days.
+    """
+    step = SIZE + GAP
+    hours = format_html_join(
+        "",
+        '<text class="s-axis" x="{}" y="12" text-anchor="middle">{}</text>',
+        ((LEFT + hour * step + SIZE / 2, f"{hour:02d}") for hour in range(0, 24, 2)),
+    )
+    names = format_html_join(
+        "",
+        '<text class="s-axis" x="{}" y="{}" text-anchor="end">{}</text>',
+        ((LEFT - 6, TOP + day * step + SIZE / 2 + 4, name) for day, name in enumerate(days)),
+    )
+    none = Cell(0, 0, "")
+    squares = format_html_join(
+        "",
+        '<rect class="s-heat s-heat-{}" x="{}" y="{}" width="{}" height="{}" rx="4"><title>{}</title></rect>',
+        (
+            (cell.level, LEFT + hour * step, TOP + day * step, SIZE, SIZE, cell.title)
+            for day in range(7)
+            for hour in range(24)
+            for cell in [cells.get((day, hour), none)]
+        ),
+    )
+    return format_html(
+        '<svg class="s-chart s-heat-map" viewBox="0 0 {} {}" role="img" aria-label="{}">{}{}{}</svg>',
+        LEFT + 24 * step,
+        TOP + 7 * step,
+        label,
+        hours,
+        names,
+        squares,
+    )

@@ -1,0 +1,70 @@
+"""From values to places: heights, ticks of an axis, and lengths of time in short."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+STEPS = (
+    0.1,
+    0.2,
+    0.5,
+    1,
+    2,
+    5,
+    10,
+    20,
+    30,
+    60,
+    120,
+    300,
+    600,
+    1200,
+    1800,
+    3600,
+    7200,
+    14_400,
+    28_800,
+    86_400,
+)
+
+
+def bar_height(seconds: float | None, longest: float, usual: float, *, least: int, most: int) -> int:
+    """Return a height from `least` to `most`.
+
+    In proportion, so that differences show; logarithmic when the longest is far beyond what is `usual`, so that the
+    others stay visible beside it.
+    """
+    if not seconds or longest <= 0:
+        return least
+    is_even = longest <= 6 * usual
+    share = seconds / longest if is_even else math.log1p(seconds) / math.log1p(longest)
+    return round(least + (most - least) * min(share, 1.0))
+
+
+def ticks(largest: float, *, count: int = 4) -> list[float]:
+    """Return at most `count` round durations from 0 up to about `largest` seconds."""
+    step = next((step for step in STEPS if step * count >= largest), None)
+    if step is None:
+        step = 86_400 * math.ceil(largest / 86_400 / count)
+    return [step * number for number in range(1, count + 1) if step * (number - 1) < largest]
+
+
+def short_duration(seconds: float) -> str:
+    """Return seconds in one unit, or two: ``0.5s``, ``12s``, ``5m``, ``1h30``."""
+    if seconds < 1:
+        return f"{seconds:g}s"
+    if seconds < 60:
+        return f"{seconds:.0f}s"
+    if seconds < 3600:
+        return f"{seconds / 60:g}m" if seconds % 60 == 0 else f"{seconds / 60:.1f}m"
+    hours, rest = divmod(round(seconds), 3600)
+    return f"{hours}h{rest // 60:02d}" if rest >= 60 else f"{hours}h"
+
+
+def percentile(values: Sequence[float], share: float) -> float | None:
+    """Return the value below which `share` of the values lie, the nearest one that occurs; None of none."""
+    if not values:
+        return None
+    ordered = sorted(values)
+    return ordered[min(math.ceil(share * len(ordered)) - 1, len(ordered) - 1)] if share > 0 else ordered[0]

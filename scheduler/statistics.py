@@ -1,0 +1,283 @@
+"""What a history amounts to: typical durations, the load of a day, the same error before, lateness, sizes."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+from django.db import connection
+from django.db.models import Count, Max, Min, OuterRef, Q, Subquery
+
+from scheduler.charts.scales import percentile
+from scheduler.choices import FAILED, RAN, Status, Trigger
+from scheduler.engine.schedules import count_slots, parse_schedule, slots_between
+from scheduler.models import Execution, ExecutionLog, Process, Task
+
+SAMPLE = 1000
+EARLIER_FAILURES = 50
+LAST_LINES = 3
+MOST_ROWS_OF_A_DAY = 50_000
+MOST_SCHEDULES = 1000
+MOST_SLOTS = 200
+LATENESS_SAMPLE = 300
+
+
+@dataclass(frozen=True)
+class Typical:
+    """How long successful executions take: half of them at most `p50`, nearly all at most `p95` seconds."""
+
+    p50: float
+    p95: float
+
+
+def typical(executions: Iterable[Execution]) -> Typical | None:
+    """Return what is typical of the successes among `executions`; None without any."""
+    seconds = [
+        row.duration for row in executions if row.status == Status.SUCCESS and row.duration is not None
+    ]
+    p50, p95 = percentile(seconds, 0.5), percentile(seconds, 0.95)
+    return None if p50 is None or p95 is None else Typical(p50, p95)
+
+
+@dataclass(frozen=True)
+class Ran:
+    """One execution that ran, as little of it as statistics need."""
+
+    execution_id: int
+    status: Status
+    at: datetime
+    seconds: float
+
+
+@dataclass
+class TaskStatistics:
+    """The latest executions of a task that ran, newest first, and what they amount to."""
+
+    rows: list[Ran]
+    p50: float | None = None
+    p95: float | None = None
+    counts: Counter[Status] = field(default_factory=Counter)
+
+    @property
+    def success_share(self) -> float | None:
+        """Share of successes, from 0 to 1; None when nothing ran."""
+        return self.counts[Status.SUCCESS] / len(self.rows) if self.rows else None
+
+
+def task_statistics(task: Task) -> TaskStatistics:
+    """Return the statistics of the latest thousand executions of `task`; one query."""
+    rows = (
+        Execution.objects.filter(task=task, status__in=sorted(RAN), started_at__isnull=False)
+        .newest_first()
+        .values_list("pk", "status", "queued_at", "started_at", "finished_at")[:SAMPLE]
+    )
+    found = TaskStatistics(
+        [
+            Ran(pk, Status(status), queued, (end - start).total_seconds())
+            for pk, status, queued, start, end in rows
+            if start is not None and end is not None
+        ]
+    )
+    seconds = [row.seconds for row in found.rows if row.status == Status.SUCCESS]
+    found.p50, found.p95 = percentile(seconds, 0.5), percentile(seconds, 0.95)
+    found.counts.update(row.status for row in found.rows)
+    return found
+
+
+def by_hour_of_week(rows: Iterable[Ran], zone: str) -> dict[tuple[int, int], list[Ran]]:
+    """Return executions by (weekday from Monday, hour) as clocks in `zone` show them."""
+    place = ZoneInfo(zone)
+    found: dict[tuple[int, int], list[Ran]] = defaultdict(list)
+    for row in rows:
+        local = row.at.astimezone(place)
+        found[local.weekday(), local.hour].append(row)
+    return found
+
+
+def fingerprint(text: str) -> str:
+    """Return the last lines of a log with what differs from one execution to the next taken out."""
+    plain = re.sub(r"\x1b\[[0-9;?]*[ -/]*[@-~]", "", text)
+    lines = [line.strip() for line in plain.splitlines() if line.strip()]
+    return "\n".join(
+        re.sub(r"[0-9a-f]{8,}", "#", re.sub(r"\d+", "#", line.lower())) for line in lines[-LAST_LINES:]
+    )
+
+
+def same_failures(execution: Execution) -> tuple[list[Execution], int]:
+    """Return the earlier failures of the task that ended the same way, newest first, and how many were compared.
+
+    The same way is the same status and exit code, and the same last lines but for numbers. Three queries.
+    """
+    if execution.status not in FAILED:
+        return [], 0
+    before = Execution.objects.filter(
+        Q(queued_at__lt=execution.queued_at) | Q(pk__lt=execution.pk),
+        task=execution.task_id,
+        status=execution.status,
+        queued_at__lte=execution.queued_at,
+    )
+    earlier = list(before.newest_first()[:EARLIER_FAILURES])
+    ends = _last_pieces([execution.pk, *(row.pk for row in earlier)])
+    own = fingerprint(ends.get(execution.pk, ""))
+    same = [
+        row
+        for row in earlier
+        if row.exit_code == execution.exit_code and fingerprint(ends.get(row.pk, "")) == own
+    ]
+    return same, len(earlier)
+
+
+def last_lines(execution_pks: Collection[int], count: int = 6) -> dict[int, str]:
+    """Return the last lines of output of each execution that printed something."""
+    return {
+        pk: "\n".join(text.rstrip().splitlines()[-count:]) for pk, text in _last_pieces(execution_pks).items()
+    }
+
+
+def _last_pieces(execution_pks: Collection[int]) -> dict[int, str]:
+    last = ExecutionLog.objects.filter(execution=OuterRef("execution")).order_by("-offset").values("pk")[:1]
+    rows = ExecutionLog.objects.filter(execution__in=execution_pks, pk=Subquery(last))
+    return {pk: text[-4000:] for pk, text in rows.values_list("execution_id", "text")}
+
+
+@dataclass
+class Load:
+    """What happens in one span of a day: executions of the past by kind, slots to come, and the fullest instant."""
+
+    succeeded: int = 0
+    failed: int = 0
+    other: int = 0
+    planned: int = 0
+    fullest_at: datetime | None = None
+    fullest: int = 0
+
+
+def day_load(begin: datetime, now: datetime, end: datetime, width: timedelta) -> list[Load]:
+    """Return the load of each span of `width` from `begin` to `end`: what ran up to `now`, what is planned after it.
+
+    Of more than 50,000 executions the latest count; of more than a thousand different schedules the most used.
+    """
+    loads = [Load() for _ in range(-((begin - end) // width))]
+    rows = Execution.objects.filter(queued_at__gte=begin, is_outcome=True).newest_first()
+    for at, status in rows.values_list("queued_at", "status")[:MOST_ROWS_OF_A_DAY]:
+        place = (at - begin) // width
+        if place < len(loads):
+            load = loads[place]
+            if status == Status.SUCCESS:
+                load.succeeded += 1
+            elif status in FAILED:
+                load.failed += 1
+            else:
+                load.other += 1
+    _add_planned(loads, begin, now, end, width)
+    return loads
+
+
+def _add_planned(loads: list[Load], begin: datetime, now: datetime, end: datetime, width: timedelta) -> None:
+    instants: Counter[datetime] = Counter()
+    schedules = (
+        Task.objects.filter(enabled=True, next_run_at__isnull=False, schedule_error="")
+        .order_by()
+        .values_list("schedule", "timezone")
+        .annotate(count=Count("pk"))
+        .order_by("-count")[:MOST_SCHEDULES]
+    )
+    for expression, zone, count in schedules:
+        schedule = parse_schedule(expression, zone or settings.SCHEDULER_TIME_ZONE)
+        slots = slots_between(schedule, now, end, limit=MOST_SLOTS)
+        if len(slots) < MOST_SLOTS:
+            for slot in slots:
+                instants[slot] += count
+            continue
+        # So frequent that every span has its share: count them without listing them.
+        first = (now - begin) // width
+        share = count_slots(schedule, now, end) // max(len(loads) - first, 1)
+        for load in loads[first:]:
+            load.planned += share * count
+    for slot, count in instants.items():
+        load = loads[min((slot - begin) // width, len(loads) - 1)]
+        load.planned += count
+        if count > load.fullest:
+            load.fullest_at, load.fullest = slot, count
+
+
+@dataclass(frozen=True)
+class Queue:
+    """A queue as it is now: what waits, what runs, and since when the first waits."""
+
+    name: str
+    waiting: int
+    running: int
+    oldest_at: datetime | None
+
+
+def queues(now: datetime) -> list[Queue]:
+    """Return the queues that have work or a living cluster, by name; two queries."""
+    rows = (
+        Execution.objects.active()
+        .order_by()
+        .values("queue")
+        .annotate(
+            waiting=Count("pk", filter=Q(status=Status.QUEUED) & ~Q(not_before__gt=now)),
+            running=Count("pk", filter=Q(status=Status.RUNNING)),
+            oldest_at=Min("queued_at", filter=Q(status=Status.QUEUED, not_before=None)),
+        )
+    )
+    found = {
+        row["queue"]: Queue(row["queue"], row["waiting"], row["running"], row["oldest_at"]) for row in rows
+    }
+    clusters = Process.objects.alive(now).filter(kind=Process.Kind.CLUSTER)
+    for name in clusters.values_list("queue", flat=True):
+        found.setdefault(name, Queue(name, 0, 0, None))
+    return [found[name] for name in sorted(found)]
+
+
+@dataclass(frozen=True)
+class Lateness:
+    """How long after their slot the latest scheduled executions began, in seconds."""
+
+    p50: float
+    p95: float
+    worst: float
+    count: int
+
+
+def lateness() -> Lateness | None:
+    """Return the lateness of the latest scheduled first attempts; None when there are none."""
+    rows = (
+        Execution.objects.filter(trigger=Trigger.SCHEDULE, started_at__isnull=False)
+        .newest_first()
+        .values_list("scheduled_for", "started_at")[:LATENESS_SAMPLE]
+    )
+    late = [
+        max((started - slot).total_seconds(), 0.0)
+        for slot, started in rows
+        if slot is not None and started is not None
+    ]
+    p50, p95 = percentile(late, 0.5), percentile(late, 0.95)
+    return None if p50 is None or p95 is None else Lateness(p50, p95, max(late), len(late))
+
+
+def database_size() -> int | None:
+    """Return the bytes of the database, or None when it does not tell."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_database_size(current_database())")
+            return int(cursor.fetchone()[0])
+    name = str(connection.settings_dict["NAME"])
+    sizes = [os.path.getsize(path) for path in (name, f"{name}-wal") if os.path.exists(path)]  # noqa: PTH110, PTH202
+    return sum(sizes) if sizes else None
+
+
+def largest_ids() -> dict[str, int]:
+    """Return about how many rows were ever made: counting millions would cost more than the page."""
+    models = {"executions": Execution, "log_pieces": ExecutionLog}
+    return {
+        name: model._default_manager.aggregate(last=Max("pk"))["last"] or 0 for name, model in models.items()
+    }
