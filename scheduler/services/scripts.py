@@ -1,0 +1,97 @@
+"""New tasks from a template: the definition and its first script together, or neither."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from django.conf import settings
+from django.db import transaction
+
+from scheduler.config_file import TaskSpec
+from scheduler.exceptions import ConflictError
+from scheduler.models import Task
+from scheduler.services.tasks import save_task
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AbstractBaseUser
+
+Kind = Literal["python", "shell"]
+
+FILES: dict[Kind, str] = {"python": "main.py", "shell": "main.sh"}
+COMMANDS: dict[Kind, str] = {"python": "python main.py", "shell": "sh main.sh"}
+
+PYTHON = '''\
+"""What this task does, in a sentence."""
+
+import os
+import sys
+
+
+def main() -> int:
+    print(f"Hello from {os.environ['TASK_NAME']}, attempt {os.environ['ATTEMPT']}.", flush=True)
+    # 0: success.  1: it worked, but its goal was not met; never tried again.
+    # Any other number, and every exception: it failed, and is tried again if the task says so.
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
+'''
+
+SHELL = """\
+#!/bin/sh
+# What this task does, in a sentence.
+# Exit code 0: success.  1: it worked, but its goal was not met; never tried again.
+# Any other code: it failed, and is tried again if the task says so.
+set -eu
+
+echo "Hello from $TASK_NAME, attempt $ATTEMPT."
+"""
+
+TEXTS: dict[Kind, str] = {"python": PYTHON, "shell": SHELL}
+
+
+def create_from_template(spec: TaskSpec, *, kind: Kind, user: AbstractBaseUser | None, now: datetime) -> Task:
+    """Create the task of `spec` and its script in the folder of the task; nothing is ever overwritten.
+
+    Raises:
+        ConfigError: the definition is refused.
+        ConflictError: the script is there already, or the folder cannot be written.
+    """
+    written: Path | None = None
+    try:
+        with transaction.atomic():
+            task = save_task(spec, task=None, user=user, now=now)
+            written = _write_script(spec["task_id"], kind)
+    except BaseException:
+        if written is not None:  # the transaction failed at its end: the script must not stay behind
+            with suppress(OSError):
+                written.unlink()
+        raise
+    return task
+
+
+def _write_script(task_id: str, kind: Kind) -> Path:
+    """Write the script of a template and return its path.
+
+    The folder is opened without following a link, and the file made within it only if it is new.
+    """
+    path = Path(settings.SCHEDULER_TASKS_DIR) / task_id / FILES[kind]
+    try:
+        path.parent.mkdir(exist_ok=True)
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+            with os.fdopen(os.open(path.name, flags, 0o644, dir_fd=folder), "w", encoding="utf-8") as file:
+                file.write(TEXTS[kind])
+        finally:
+            os.close(folder)
+    except FileExistsError as error:
+        raise ConflictError(f"{task_id}/{path.name} is there already and is not overwritten") from error
+    except OSError as error:
+        raise ConflictError(f"{task_id}/{path.name} cannot be written: {error.strerror}") from error
+    return path
