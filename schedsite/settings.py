@@ -256,7 +256,18 @@ def _link(title: Any, icon: str, name: str, permission: str = "") -> dict[str, A
         "icon": icon,
         "link": reverse_lazy(name),
         "permission": lambda request: not permission or request.user.has_perm(permission),
+        "active": lambda request: _is_at(request.path, str(reverse_lazy(name))),
     }
+
+
+def _is_at(path: str, link: str) -> bool:
+    """Tell whether a page belongs to an entry of the sidebar: pages of their own below another's address do not."""
+    own = [
+        str(reverse_lazy(f"admin:scheduler_{page}")) for page in ("timeline", "system", "import", "export")
+    ]
+    if path in own or link in own or link == str(reverse_lazy("admin:index")):
+        return path == link
+    return path.startswith(link)
 
 
 UNFOLD: dict[str, Any] = {
@@ -264,7 +275,7 @@ UNFOLD: dict[str, Any] = {
     "SITE_HEADER": "Schedsite",
     "SITE_SYMBOL": "schedule",
     "SHOW_LANGUAGES": True,
-    "DASHBOARD_CALLBACK": "scheduler.views.overview",
+    "DASHBOARD_CALLBACK": "scheduler.views.overview.overview",
     "SITE_FAVICONS": [
         {"rel": "icon", "type": "image/svg+xml", "href": lambda _request: static("scheduler/favicon.svg")}
     ],
@@ -277,6 +288,7 @@ UNFOLD: dict[str, Any] = {
     "SCRIPTS": [
         lambda _request: static("scheduler/times.js"),
         lambda _request: static("scheduler/site.js"),
+        lambda _request: static("scheduler/log.js"),
     ],
     "SIDEBAR": {
         "show_search": True,
@@ -291,18 +303,21 @@ UNFOLD: dict[str, Any] = {
                         "admin:scheduler_execution_changelist",
                         "scheduler.view_execution",
                     ),
+                    _link(
+                        _("Timeline"),
+                        "view_timeline",
+                        "admin:scheduler_timeline",
+                        "scheduler.view_execution",
+                    ),
                 ]
             },
             {
                 "title": _("Installation"),
                 "separator": True,
                 "items": [
-                    _link(
-                        _("Processes"),
-                        "memory",
-                        "admin:scheduler_process_changelist",
-                        "scheduler.view_process",
-                    ),
+                    _link(_("System"), "monitor_heart", "admin:scheduler_system", "scheduler.view_process"),
+                    _link(_("Import"), "upload_file", "admin:scheduler_import", "scheduler.add_task"),
+                    _link(_("Export"), "download", "admin:scheduler_export", "scheduler.change_task"),
                     _link(_("API"), "api", "docs"),
                 ],
             },

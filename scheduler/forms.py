@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import re
 from typing import TYPE_CHECKING, Any
-from zoneinfo import available_timezones
 
 from django import forms
 from django.conf import settings
 from django.contrib import admin
 from django.contrib.admin.widgets import AutocompleteSelectMultiple
 from django.core.exceptions import ValidationError
-from django.utils.html import escape
+from django.template.loader import render_to_string
+from django.urls import reverse_lazy
+from django.utils.html import escape, format_html
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import (
-    UnfoldAdminSelect2Widget,
     UnfoldAdminTextareaWidget,
     UnfoldAdminTextInputWidget,
 )
@@ -74,6 +75,95 @@ class DeadlineField(forms.CharField):
         return bool(initial != self.to_python(data))
 
 
+class EnvironmentWidget(forms.Widget):
+    """Variables as rows of name and value, with an empty one to begin with."""
+
+    template_name = "scheduler/widgets/environment.html"
+
+    def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
+        """Render with the templates of the project, where those of forms are not looked for."""
+        return SafeString(render_to_string(self.template_name, self.get_context(name, value, attrs)))
+
+    def get_context(self, name: str, value: Any, attrs: dict[str, Any] | None) -> dict[str, Any]:
+        """Add the rows."""
+        context = super().get_context(name, None, attrs)
+        pairs = list(value.items()) if isinstance(value, dict) else list(value or [])
+        context["widget"]["rows"] = [*pairs, ("", "")]
+        return context
+
+    def value_from_datadict(self, data: Any, files: Any, name: str) -> list[tuple[str, str]]:
+        """Return the rows as they were typed."""
+        names, values = data.getlist(f"{name}_name"), data.getlist(f"{name}_value")
+        return [(key, value) for key, value in zip(names, values, strict=False) if key or value]
+
+    def value_omitted_from_data(self, data: Any, files: Any, name: str) -> bool:
+        """A form without rows has no variables."""
+        return False
+
+
+class EnvironmentField(forms.Field):
+    """An object of text to text; the validator of config.json judges the names."""
+
+    widget = EnvironmentWidget
+
+    def clean(self, value: Any) -> dict[str, str]:
+        """Return the variables.
+
+        Raises:
+            ValidationError: a value has no name, or a name comes twice.
+        """
+        found: dict[str, str] = {}
+        for name, text in value or []:
+            key = name.strip()
+            if not key:
+                raise ValidationError(_("The value “%(value)s” has no name."), params={"value": text[:80]})
+            if key in found:
+                raise ValidationError(_("The name %(name)s comes twice."), params={"name": key})
+            found[key] = text
+        return found
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        """Compare names and values, not rows."""
+        return dict(initial or {}) != dict(data or [])
+
+
+class ScheduleWidget(UnfoldAdminTextInputWidget):
+    """A cron expression; what it means is said below it while it is typed."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            attrs={
+                "class": "s-mono",
+                "spellcheck": "false",
+                "autocomplete": "off",
+                "hx-get": reverse_lazy("admin:scheduler_schedule_hint"),
+                "hx-trigger": "load, input changed delay:250ms, input from:#id_timezone delay:250ms",
+                "hx-include": "#id_timezone",
+                "hx-target": "#schedule-hint",
+                "hx-swap": "innerHTML",
+                "hx-sync": "this:replace",
+            }
+        )
+
+    def render(self, *args: Any, **kwargs: Any) -> SafeString:
+        """Add the place of the answer."""
+        return format_html(
+            '{}<div id="schedule-hint" aria-live="polite"></div>', super().render(*args, **kwargs)
+        )
+
+
+class ZoneWidget(UnfoldAdminTextInputWidget):
+    """A time zone, with the known ones offered while it is typed."""
+
+    def __init__(self) -> None:
+        default = _("As the installation: %(zone)s") % {"zone": settings.SCHEDULER_TIME_ZONE}
+        super().__init__(attrs={"list": "zones", "placeholder": default, "autocomplete": "off"})
+
+    def render(self, *args: Any, **kwargs: Any) -> SafeString:
+        """Add the names."""
+        return format_html("{}{}", super().render(*args, **kwargs), render_to_string("scheduler/_zones.html"))
+
+
 class UpstreamsWidget(AutocompleteSelectMultiple):
     """Searches tasks; the task itself is not offered."""
 
@@ -102,12 +192,10 @@ class TaskForm(TaskModelForm):
         label=_("Depends on"),
         help_text=_("Tasks that have to end before this one starts. Type to search."),
     )
-    env = PrettyJSONField(
+    env = EnvironmentField(
         required=False,
-        initial=dict,
         label=_("Variables"),
-        widget=UnfoldAdminTextareaWidget(attrs={"rows": 5, "class": "s-mono", "spellcheck": "false"}),
-        help_text=_("A JSON object of text to text. _ENV_FILE names a dotenv file."),
+        help_text=_("_ENV_FILE names a dotenv file. Empty rows are left out."),
     )
     notify = PrettyJSONField(
         required=False,
@@ -143,15 +231,11 @@ class TaskForm(TaskModelForm):
         self.fields["depends_on"].widget.choices = self.fields["depends_on"].choices  # type: ignore[attr-defined]
         if own:
             self.initial.setdefault("depends_on", list(self.instance.upstreams.order_by("task_id")))
-        default = _("As the installation: %(zone)s") % {"zone": settings.SCHEDULER_TIME_ZONE}
-        zones = [("", default), *((name, name) for name in sorted(available_timezones()))]
-        if self.instance.timezone and self.instance.timezone not in dict(zones):
-            zones.append((self.instance.timezone, self.instance.timezone))
-        self.fields["timezone"].widget = UnfoldAdminSelect2Widget(choices=zones)
-        for name in ("command", "schedule"):
-            widget = self.fields[name].widget
-            widget.attrs["class"] = f"{widget.attrs.get('class', '')} s-mono"
-            widget.attrs["spellcheck"] = "false"
+        self.fields["schedule"].widget = ScheduleWidget()
+        self.fields["timezone"].widget = ZoneWidget()
+        command = self.fields["command"].widget
+        command.attrs["class"] = f"{command.attrs.get('class', '')} s-mono"
+        command.attrs["spellcheck"] = "false"
         self.fields["command"].help_text = escape(self.fields["command"].help_text)
         self.fields["command"].widget.attrs["rows"] = 3
         self.fields["description"].widget.attrs["rows"] = 3
@@ -187,7 +271,6 @@ class TaskForm(TaskModelForm):
 
     def _wire_data(self, cleaned: dict[str, Any]) -> dict[str, Any]:
         data = {wire: _plain(cleaned.get(name)) for wire, name in FIELDS.items()}
-        data["task_env"] = {} if data["task_env"] is None else data["task_env"]
         data["task_notify"] = [] if data["task_notify"] is None else data["task_notify"]
         data["task_dependencies"] = [task.task_id for task in cleaned["depends_on"]]
         return data

@@ -157,7 +157,7 @@ def with_last_status(tasks: TaskQuerySet) -> TaskQuerySet:
     return tasks.annotate(last_status=Subquery(ran.values("status")[:1]))
 
 
-def recent_executions(task_pks: Collection[int], count: int = 20) -> dict[int, list[Execution]]:
+def recent_executions(task_pks: Collection[int], count: int = 30) -> dict[int, list[Execution]]:
     """Return the newest `count` executions of each task, oldest first, in two queries.
 
     The first finds where each list begins, so that the second reads no more of a long history than it shows.

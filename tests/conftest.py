@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.cache import cache
 
 from scheduler.config_file import validate_task
 from scheduler.models import Task
@@ -32,6 +33,7 @@ def no_kept_rows() -> None:
     from scheduler import queues
     from scheduler.services import claims, graphs
 
+    cache.clear()
     queues._broker.cache_clear()
     claims._spec.cache_clear()
     graphs.forget()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +9,7 @@ from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
-from django.http.response import HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.urls import path, reverse
 from django.utils import timezone
@@ -24,12 +22,13 @@ from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import display
 
-from scheduler import selectors
 from scheduler.admin.requests import now
-from scheduler.choices import ACTIVE, Status
+from scheduler.choices import Status
 from scheduler.models import Execution, Task
 from scheduler.services import runs
 from scheduler.templatetags.scheduler_site import duration, instant, pill, ticking
+from scheduler.views.execution import execution_page, log
+from scheduler.views.history import log_pane
 
 if TYPE_CHECKING:
     AnyPaginator = Paginator[Any]
@@ -102,22 +101,11 @@ class ExecutionAdmin(ModelAdmin):
     list_select_related = ["task"]
     search_fields = ["task__task_id"]
     search_help_text = _("Number of an execution, or part of a task id")
-    list_per_page = 50
+    list_per_page = 30
     list_max_show_all = 0
     show_full_result_count = False
     paginator = InfinitePaginator
     ordering = ["-queued_at", "-id"]
-    change_form_template = "admin/scheduler/execution/change_form.html"
-    readonly_fields = ["of_task", "in_run", "state", "slot", "queued", "started", "finished", "seconds"]
-    fields = [
-        ("of_task", "state"),
-        ("trigger", "attempt"),
-        ("slot", "queued"),
-        ("started", "finished"),
-        ("exit_code", "seconds"),
-        ("worker", "in_run"),
-        "reason",
-    ]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Executions are made by triggers only."""
@@ -146,13 +134,8 @@ class ExecutionAdmin(ModelAdmin):
     @display(description=_("Task"))
     def of_task(self, execution: Execution) -> SafeString:
         """Return the task as a link."""
-        link = reverse("admin:scheduler_task_change", args=[execution.task_id])
+        link = reverse("admin:scheduler_task_page", args=[execution.task_id])
         return format_html('<a class="s-link" href="{}">{}</a>', link, execution.task.task_id)
-
-    @display(description=_("Run"))
-    def in_run(self, execution: Execution) -> str:
-        """Return the number of the run, of which several executions can be part."""
-        return "–" if execution.run_id is None else str(execution.run_id)
 
     @display(description=_("Scheduled for"))
     def slot(self, execution: Execution) -> SafeString:
@@ -164,20 +147,10 @@ class ExecutionAdmin(ModelAdmin):
         """Return the start in the zone of the task."""
         return instant(execution.started_at, execution.task.zone)
 
-    @display(description=_("Queued at"))
-    def queued(self, execution: Execution) -> SafeString:
-        """Return when it was queued, in the zone of the task."""
-        return instant(execution.queued_at, execution.task.zone)
-
-    @display(description=_("Finished"))
-    def finished(self, execution: Execution) -> SafeString:
-        """Return the end in the zone of the task."""
-        return instant(execution.finished_at, execution.task.zone)
-
     @display(description=_("Execution"), ordering="id")
     def number(self, execution: Execution) -> str:
         """Return the id."""
-        return str(execution.pk)
+        return f"#{execution.pk}"
 
     @display(description=_("Status"), ordering="status")
     def state(self, execution: Execution) -> SafeString:
@@ -199,45 +172,12 @@ class ExecutionAdmin(ModelAdmin):
         """Add log and cancel."""
         site = self.admin_site.admin_view
         own = [
-            path("<int:pk>/log/", site(self.log), name="scheduler_execution_log"),
+            path("<int:pk>/log/", site(log), name="scheduler_execution_log"),
+            path("<int:pk>/log-pane/", site(log_pane), name="scheduler_execution_log_pane"),
+            path("<int:pk>/change/", site(execution_page), name="scheduler_execution_change"),
             path("<int:pk>/cancel/", site(require_POST(self.cancel)), name="scheduler_execution_cancel"),
         ]
         return own + super().get_urls()
-
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        """Show one execution with its log."""
-        execution = Execution.objects.filter(pk=object_id).first() if object_id.isdigit() else None
-        context: dict[str, Any] = {**(extra_context or {})}
-        if execution is not None:
-            context["part"] = selectors.read_log(execution)
-            context["is_active"] = execution.status in ACTIVE
-            context["may_cancel"] = execution.status in ACTIVE and self._may_cancel(request)
-        return super().change_view(request, object_id, form_url, context)
-
-    def log(self, request: HttpRequest, pk: int) -> HttpResponseBase:
-        """Return the log as text: all of it as a download, or what is new from an offset."""
-        if not request.user.has_perm("scheduler.view_execution"):
-            raise PermissionDenied
-        execution = get_object_or_404(Execution, pk=pk)
-        text = request.GET.get("offset", "0")
-        offset = int(text) if text.isascii() and text.isdigit() and len(text) < 16 else 0
-        if "offset" not in request.GET:
-            whole = StreamingHttpResponse(_whole_log(execution), content_type="text/plain; charset=utf-8")
-            whole["Content-Disposition"] = f'attachment; filename="execution-{execution.pk}.log"'
-            whole["X-Content-Type-Options"] = "nosniff"
-            return whole
-        part = selectors.read_log(execution, offset=offset)
-        response = HttpResponse(part.text, content_type="text/plain; charset=utf-8")
-        response["X-Content-Type-Options"] = "nosniff"
-        response["X-Next-Offset"] = str(part.next_offset)
-        response["X-Is-Active"] = "1" if execution.status in ACTIVE else "0"
-        return response
 
     def cancel(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Cancel one execution."""
@@ -252,14 +192,3 @@ class ExecutionAdmin(ModelAdmin):
 
     def _may_cancel(self, request: HttpRequest) -> bool:
         return any(request.user.has_perm(f"scheduler.{name}") for name in ("cancel_execution", "run_task"))
-
-
-def _whole_log(execution: Execution) -> Iterator[str]:
-    """Yield a log part by part, so that a large one needs little memory."""
-    offset = 0
-    while True:
-        part = selectors.read_log(execution, offset=offset)
-        if not part.text:
-            return
-        yield part.text
-        offset = part.next_offset

@@ -1,4 +1,4 @@
-"""Pages of tasks: the list, the form, and what their buttons do."""
+"""Pages of tasks: the list, the page of one, its form, and what their buttons do."""
 
 from __future__ import annotations
 
@@ -8,91 +8,44 @@ from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import get_object_or_404
 from django.urls import path, reverse
-from django.utils.html import format_html, format_html_join
-from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
+from django_htmx.http import trigger_client_event
 from unfold.admin import ModelAdmin
-from unfold.decorators import display
-from unfold.views import ChangeList
 
-from scheduler import selectors, views
 from scheduler.admin.requests import go_back, now, user_of
-from scheduler.choices import ACTIVE, RAN, Status, Trigger
+from scheduler.choices import Status, Trigger
 from scheduler.config_file import dump_config
 from scheduler.exceptions import ConflictError
 from scheduler.forms import TaskForm
 from scheduler.models import Execution, Task
 from scheduler.services import runs, tasks
 from scheduler.services.configuration import export_specs
-from scheduler.templatetags.scheduler_site import in_words, instant, pill, relative, strip
-
-HISTORY_PAGE = 20
-
-
-class TagFilter(admin.SimpleListFilter):
-    """Tasks that carry a tag."""
-
-    title = _("tag")
-    parameter_name = "tag"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """Return the tags in use."""
-        tags = {tag for tags in Task.objects.values_list("tags", flat=True) for tag in tags}
-        return [(tag, tag) for tag in sorted(tags)]
-
-    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        """Keep the tagged."""
-        return queryset.tagged(self.value()) if self.value() else queryset
-
-
-class LastStatusFilter(admin.SimpleListFilter):
-    """Tasks whose latest outcome has a status."""
-
-    title = _("last outcome")
-    parameter_name = "last"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        """Return the statuses that an outcome can have."""
-        return [(status.value, status.label) for status in Status if status in RAN]
-
-    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        """Keep those with the status; the list annotates it."""
-        return queryset.filter(last_status=self.value()) if self.value() else queryset
-
-
-class TaskList(ChangeList):
-    """The list with what each row shows of the history, read for the whole page at once."""
-
-    def get_results(self, request: HttpRequest) -> None:
-        """Read the page, then the latest executions of its tasks in two queries."""
-        super().get_results(request)
-        rows: list[Any] = list(self.result_list)  # type: ignore[has-type]
-        self.result_list = rows
-        recent = selectors.recent_executions([task.pk for task in rows])
-        may_run = request.user.has_perm("scheduler.run_task")
-        for task in rows:
-            task.recent = recent[task.pk]
-            task.may_run = may_run
+from scheduler.views import cards
+from scheduler.views.history import history
+from scheduler.views.new_task import new_task
+from scheduler.views.overview import overview_part
+from scheduler.views.schedule_hint import schedule_hint
+from scheduler.views.system import system
+from scheduler.views.task import task_page
+from scheduler.views.timeline import timeline
+from scheduler.views.transfer import export_page, import_page
 
 
 @admin.register(Task)
 class TaskAdmin(ModelAdmin):
-    """Tasks."""
+    """Tasks. The list is a page of our own; the admin's search, form and actions serve it."""
 
     form = TaskForm
-    list_display = ["title", "last_outcome", "history_strip", "schedule_words", "next_run", "buttons"]
-    list_filter = ["enabled", LastStatusFilter, TagFilter, ("queue", admin.AllValuesFieldListFilter)]
-    list_fullwidth = True
+    list_display = ["task_id", "name"]
     search_fields = ["task_id", "name", "description", "command"]
-    list_per_page = 50
     actions = ["run_now", "enable", "disable", "export"]
-    change_list_template = "admin/scheduler/task/change_list.html"
     fieldsets = [
         (_("Task"), {"fields": [("task_id", "name"), "command", "description", ("tags", "enabled")]}),
-        (_("Schedule"), {"fields": [("schedule", "timezone"), "deadline"]}),
+        (_("Schedule"), {"fields": ["schedule", ("timezone", "deadline")]}),
         (_("Dependencies"), {"fields": ["depends_on", "trigger_rule"]}),
         (
             _("Retries and time limits"),
@@ -107,13 +60,11 @@ class TaskAdmin(ModelAdmin):
         (_("Advanced"), {"fields": [("queue", "priority"), "history_days"]}),
     ]
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """Add the last outcome."""
-        return selectors.with_last_status(super().get_queryset(request))
-
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[TaskList]:
-        """Return the list that reads the history of its rows."""
-        return TaskList
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """Show the list, or do what was asked of the chosen tasks."""
+        if request.method == "POST" or "_popup" in request.GET:
+            return super().changelist_view(request, extra_context)
+        return cards.task_list(request)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
@@ -124,124 +75,38 @@ class TaskAdmin(ModelAdmin):
             queryset = queryset.exclude(pk=int(excluded[:18]))
         return super().get_search_results(request, queryset, search_term)
 
-    @display(description=_("Task"), ordering="task_id")
-    def title(self, task: Task) -> SafeString:
-        """Return name, id and tags."""
-        tags = format_html_join("", '<span class="s-tag">{}</span>', ((tag,) for tag in task.tags))
-        return format_html(
-            '<span class="s-stack"><strong>{}</strong><span class="s-quiet">{} {}</span></span>',
-            task.name,
-            task.task_id,
-            tags,
-        )
-
-    @display(description=_("Last outcome"), ordering="last_status")
-    def last_outcome(self, task: Any) -> SafeString:
-        """Return the last outcome, and what goes on now."""
-        active = next((row.status for row in reversed(task.recent) if row.status in ACTIVE), None)
-        paused = "" if task.enabled else format_html('<span class="s-pill s-none">{}</span>', _("Paused"))
-        return format_html(
-            '<span class="s-row">{}{}{}</span>',
-            pill(task.last_status),
-            pill(active) if active else "",
-            paused,
-        )
-
-    @display(description=_("History"))
-    def history_strip(self, task: Any) -> SafeString:
-        """Return the latest executions as bars, each a link."""
-        return strip(task.recent)
-
-    @display(description=_("Schedule"), ordering="schedule")
-    def schedule_words(self, task: Task) -> SafeString:
-        """Return the schedule in words, or what is wrong with it."""
-        if task.schedule_error:
-            return format_html('<span class="s-error">{}</span>', task.schedule_error)
-        if not task.schedule:
-            return format_html('<span class="s-quiet">{}</span>', _("By dependency or by hand"))
-        return format_html('<span title="{}">{}</span>', task.schedule, in_words(task))
-
-    @display(description=_("Next run"), ordering="next_run_at")
-    def next_run(self, task: Task) -> SafeString:
-        """Return the next slot in the zone of the task, and how far away it is."""
-        return format_html(
-            '<span class="s-stack">{} {}</span>',
-            instant(task.next_run_at, task.zone),
-            relative(task.next_run_at),
-        )
-
-    @display(description=_("Actions"))
-    def buttons(self, task: Any) -> SafeString:
-        """Return the buttons of a row; those that change something post the form of the list, with its token."""
-        history = format_html(
-            '<a href="{}" class="schedsite-dialog s-button">{}</a>',
-            reverse("admin:scheduler_task_history_list", args=[task.pk]),
-            _("History"),
-        )
-        if not task.may_run:
-            return history
-        verb = ("pause", _("Pause")) if task.enabled else ("resume", _("Resume"))
-        posts = [("run", _("Run now")), verb]
-        buttons = format_html_join(
-            "",
-            '<button type="submit" formmethod="post" formaction="{}" class="s-button" aria-label="{}">{}</button>',
-            (
-                (reverse(f"admin:scheduler_task_{name}", args=[task.pk]), f"{label}: {task.task_id}", label)
-                for name, label in posts
-            ),
-        )
-        return format_html('<span class="s-row s-buttons">{}{}</span>', history, buttons)
-
     def get_urls(self) -> list[Any]:
-        """Add history and running."""
+        """Add the pages of the site that are about tasks."""
         site = self.admin_site.admin_view
         own = [
-            path("overview/", site(views.overview_part), name="scheduler_overview"),
-            path("<int:pk>/executions/", site(self.history_list), name="scheduler_task_history_list"),
+            path("overview/", site(overview_part), name="scheduler_overview"),
+            path("timeline/", site(timeline), name="scheduler_timeline"),
+            path("system/", site(system), name="scheduler_system"),
+            path("import/", site(import_page), name="scheduler_import"),
+            path("export/", site(export_page), name="scheduler_export"),
+            path("new/", site(new_task), name="scheduler_task_new"),
+            path("schedule-hint/", site(schedule_hint), name="scheduler_schedule_hint"),
+            path("<int:pk>/", site(task_page), name="scheduler_task_page"),
+            path("<int:pk>/executions/", site(history), name="scheduler_task_history_list"),
             path("<int:pk>/run/", site(require_POST(self.run_one)), name="scheduler_task_run"),
             path("<int:pk>/pause/", site(require_POST(self.pause)), name="scheduler_task_pause"),
             path("<int:pk>/resume/", site(require_POST(self.resume)), name="scheduler_task_resume"),
         ]
         return own + super().get_urls()
 
-    def history_list(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """Show the executions of a task by pages, in the dialog or as a page of its own."""
-        if not request.user.has_perm("scheduler.view_execution"):
-            raise PermissionDenied
-        task = get_object_or_404(Task, pk=pk)
-        number = request.GET.get("page", "1")
-        page = int(number) if number.isascii() and number.isdigit() and len(number) < 7 else 1
-        rows: QuerySet[Any] = Execution.objects.filter(task=task).newest_first()
-        status = request.GET.get("status", "")
-        if status in Status.values:
-            rows = rows.filter(status=status)
-        start = (max(page, 1) - 1) * HISTORY_PAGE
-        found = list(rows[start : start + HISTORY_PAGE + 1])
-        context = {
-            **self.admin_site.each_context(request),
-            "title": _("History of %(task)s") % {"task": task.name},
-            "task": task,
-            "executions": found[:HISTORY_PAGE],
-            "page": page,
-            "has_next": len(found) > HISTORY_PAGE,
-            "statuses": Status.choices,
-            "status": status,
-        }
-        is_part = request.headers.get("X-Requested-With") == "dialog"
-        template = "scheduler/_history.html" if is_part else "scheduler/history.html"
-        return render(request, template, context)
-
     def run_one(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """Run one task and go to its execution."""
+        """Run one task and go to its execution; on a card, say so and stay."""
         if not self.has_run_permission(request):
             raise PermissionDenied
         task = get_object_or_404(Task, pk=pk)
         try:
             execution = runs.request_run(task, trigger=Trigger.MANUAL, user=user_of(request), now=now())
         except ConflictError as error:
-            messages.warning(request, f"{task.task_id}: {error}")
-            return go_back(request)
-        return HttpResponseRedirect(reverse("admin:scheduler_execution_change", args=[execution.pk]))
+            return self._answer(request, task, f"{task.task_id}: {error}", level=messages.WARNING)
+        link = reverse("admin:scheduler_execution_change", args=[execution.pk])
+        if not request.htmx:  # type: ignore[attr-defined]
+            return HttpResponseRedirect(link)
+        return self._answer(request, task, _("%(task)s was started.") % {"task": task.name}, link=link)
 
     def pause(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Switch the schedule of one task off."""
@@ -255,10 +120,23 @@ class TaskAdmin(ModelAdmin):
         if not self.has_run_permission(request):
             raise PermissionDenied
         task = get_object_or_404(Task, pk=pk)
-        tasks.set_enabled(task, enabled, user=user_of(request), now=now())
+        task = tasks.set_enabled(task, enabled, user=user_of(request), now=now())
         text = _("%(task)s is scheduled again.") if enabled else _("%(task)s is paused.")
-        messages.success(request, text % {"task": task.name})
-        return go_back(request)
+        return self._answer(request, task, text % {"task": task.name})
+
+    def _answer(
+        self, request: HttpRequest, task: Task, text: Any, *, link: str = "", level: int = messages.SUCCESS
+    ) -> HttpResponse:
+        """Say what was done: beside the card that was clicked, or on the page that the button stood on."""
+        if not request.htmx:  # type: ignore[attr-defined]
+            messages.add_message(request, level, text)
+            return go_back(request)
+        note = {
+            "text": str(text),
+            "link": link,
+            "level": "warning" if level == messages.WARNING else "success",
+        }
+        return trigger_client_event(cards.card_part(request, task), "schedsite:note", note)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """Write by the service."""
@@ -268,6 +146,14 @@ class TaskAdmin(ModelAdmin):
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         """Nothing is left to write."""
+
+    def response_post_save_change(self, request: HttpRequest, obj: Task) -> HttpResponseRedirect:
+        """Go to the page of the task that was saved."""
+        return HttpResponseRedirect(reverse("admin:scheduler_task_page", args=[obj.pk]))
+
+    def response_post_save_add(self, request: HttpRequest, obj: Task) -> HttpResponseRedirect:
+        """Go to the page of the task that was made."""
+        return HttpResponseRedirect(reverse("admin:scheduler_task_page", args=[obj.pk]))
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         """Delete by the service; the history stays."""
@@ -279,13 +165,8 @@ class TaskAdmin(ModelAdmin):
             tasks.delete_task(task, user=user_of(request), now=now())
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[Any, Any, Any, Any]:
-        """Say what deleting means: the history stays, the downstreams lose an edge."""
-        lines = []
-        for task in objs:
-            names = ", ".join(task.downstreams.values_list("task_id", flat=True))
-            lines.append(
-                f"{task.task_id}" + (str(_(" (upstream of %(names)s)") % {"names": names}) if names else "")
-            )
+        """Say what deleting means for each task: what stays, what is cut off, what is cancelled."""
+        lines = [_fate(task) for task in objs]
         missing = set() if self.has_delete_permission(request) else {_("task")}
         return lines, {str(_("tasks")): len(lines)}, missing, []
 
@@ -299,19 +180,31 @@ class TaskAdmin(ModelAdmin):
                 started += 1
             except ConflictError as error:
                 messages.warning(request, f"{task.task_id}: {error}")
-        messages.success(request, _("%(count)d started") % {"count": started})
+        words = ngettext("%(count)d task was started.", "%(count)d tasks were started.", started)
+        messages.success(request, words % {"count": started})
 
-    @admin.action(description=_("Enable"), permissions=["run"])
+    @admin.action(description=_("Resume"), permissions=["run"])
     def enable(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         """Switch schedules on."""
-        for task in queryset:
-            tasks.set_enabled(task, True, user=user_of(request), now=now())
+        self._switch_all(request, queryset, enabled=True)
 
-    @admin.action(description=_("Disable"), permissions=["run"])
+    @admin.action(description=_("Pause"), permissions=["run"])
     def disable(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         """Switch schedules off."""
-        for task in queryset:
-            tasks.set_enabled(task, False, user=user_of(request), now=now())
+        self._switch_all(request, queryset, enabled=False)
+
+    def _switch_all(self, request: HttpRequest, queryset: QuerySet[Any], *, enabled: bool) -> None:
+        chosen = list(queryset.exclude(enabled=enabled))
+        for task in chosen:
+            tasks.set_enabled(task, enabled, user=user_of(request), now=now())
+        words = (
+            ngettext(
+                "%(count)d task is scheduled again.", "%(count)d tasks are scheduled again.", len(chosen)
+            )
+            if enabled
+            else ngettext("%(count)d task is paused.", "%(count)d tasks are paused.", len(chosen))
+        )
+        messages.success(request, words % {"count": len(chosen)})
 
     @admin.action(description=_("Export as config.json"), permissions=["change"])
     def export(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse:
@@ -323,3 +216,16 @@ class TaskAdmin(ModelAdmin):
     def has_run_permission(self, request: HttpRequest) -> bool:
         """Whether the user may run and pause."""
         return bool(request.user.has_perm("scheduler.run_task"))
+
+
+def _fate(task: Task) -> dict[str, Any]:
+    """Return what becomes of a task that is deleted and of what belongs to it."""
+    active = Execution.objects.active().filter(task=task).values_list("status", flat=True)
+    found = list(active[:1000])
+    return {
+        "task": task,
+        "downstreams": list(task.downstreams.filter(deleted_at=None).order_by("task_id")),
+        "queued": found.count(Status.QUEUED),
+        "running": found.count(Status.RUNNING),
+        "has_history": Execution.objects.filter(task=task).exists(),
+    }

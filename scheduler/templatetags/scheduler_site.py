@@ -1,30 +1,33 @@
-"""Filters and tags of the site: pills, instants, durations and the strip of executions."""
+"""Filters of the site: pills, instants, durations and the strip of executions."""
 
 from __future__ import annotations
 
-import math
+import json
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 from django import template
 from django.conf import settings
+from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
+from scheduler.charts import Bar, outcome_strip
 from scheduler.choices import Status
 from scheduler.descriptions import describe_schedule
+from scheduler.sentences import clock
 
 if TYPE_CHECKING:
     from scheduler.models import Execution, Task
 
 register = template.Library()
 
-BAR, GAP, HEIGHT = 5, 2, 22
+STRIP = 30  # executions
 
 
 @register.filter
@@ -41,12 +44,30 @@ def instant(at: datetime | None, zone: str = "") -> SafeString:
     """Return an instant as text in `zone`, by default that of the installation; the browser knows it too."""
     if at is None:
         return mark_safe("–")
-    local = at.astimezone(ZoneInfo(zone or settings.SCHEDULER_TIME_ZONE))
     return format_html(
-        '<time datetime="{}">{}</time>',
-        at.isoformat(timespec="milliseconds"),
-        f"{local:%Y-%m-%d %H:%M:%S %Z}",
+        '<time datetime="{}">{}</time>', at.isoformat(timespec="milliseconds"), local_text(at, zone)
     )
+
+
+@register.filter
+def moment(at: datetime | None, zone: str = "") -> SafeString:
+    """Return an instant as people say it, with the zone; all of it shows when it is pointed at."""
+    if at is None:
+        return mark_safe("–")
+    place = zone or settings.SCHEDULER_TIME_ZONE
+    words = clock(at, place, datetime.now(UTC))
+    return format_html(
+        '<time datetime="{}" title="{}">{} {}</time>',
+        at.isoformat(timespec="milliseconds"),
+        local_text(at, place),
+        words,
+        f"{at.astimezone(ZoneInfo(place)):%Z}",
+    )
+
+
+def local_text(at: datetime, zone: str = "") -> str:
+    """Return an instant as clocks in `zone` show it, with the name of the offset."""
+    return f"{at.astimezone(ZoneInfo(zone or settings.SCHEDULER_TIME_ZONE)):%Y-%m-%d %H:%M:%S %Z}"
 
 
 @register.filter
@@ -55,6 +76,12 @@ def relative(at: datetime | None) -> SafeString:
     if at is None:
         return mark_safe("")
     return format_html('<time class="s-quiet" data-relative datetime="{}"></time>', at.isoformat())
+
+
+@register.filter
+def iso(at: datetime) -> str:
+    """Return an instant for the scripts of a page."""
+    return at.isoformat(timespec="milliseconds")
 
 
 @register.filter
@@ -84,59 +111,50 @@ def duration(seconds: float | None) -> str:
 @register.filter
 def in_words(task: Task) -> str:
     """Return the schedule of a task in the language of the reader."""
-    language = "zh-hans" if (get_language() or "en").startswith("zh") else "en"
-    return describe_schedule(task.schedule, language)
+    return describe_schedule(task.schedule, language_of_schedules())
 
 
-def bar_height(seconds: float | None, longest: float) -> int:
-    """Return the height of a bar in pixels: logarithmic, so that short runs stay visible beside long ones."""
-    if not seconds or longest <= 0:
-        return 4
-    return round(4 + (HEIGHT - 4) * math.log1p(seconds) / math.log1p(max(longest, seconds)))
+def language_of_schedules() -> str:
+    """Return which of the languages of schedules the reader has chosen."""
+    return "zh-hans" if (get_language() or "en").startswith("zh") else "en"
 
 
 @register.filter
 def strip(executions: Sequence[Execution]) -> SafeString:
-    """Return the executions as an SVG of bars: height is duration, colour is outcome, each a link."""
-    if not executions:
-        return mark_safe('<span class="s-quiet">–</span>')
-    longest = max((row.duration or 0.0) for row in executions)
-    heights = [bar_height(row.duration, longest) for row in executions]
-    bars = format_html_join(
-        "",
-        '<a href="{}"><title>{}</title><rect class="s-hit" x="{}" y="0" width="{}" height="{}"/>'
-        '<rect class="s-bar s-{}" x="{}" y="{}" width="{}" height="{}" rx="1"/></a>',
-        (
-            (
-                reverse("admin:scheduler_execution_change", args=[row.pk]),
-                _bar_title(row),
-                index * (BAR + GAP),
-                BAR + GAP,
-                HEIGHT,
-                row.status,
-                index * (BAR + GAP),
-                HEIGHT - height,
-                BAR,
-                height,
-            )
-            for index, (row, height) in enumerate(zip(executions, heights, strict=True))
-        ),
-    )
-    width = len(executions) * (BAR + GAP)
-    return format_html(
-        '<svg class="s-strip" width="{}" height="{}" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>',
-        width,
-        HEIGHT,
-        width,
-        HEIGHT,
-        _("Latest executions"),
-        bars,
-    )
+    """Return the latest executions as bars: height is duration, colour is outcome, each a link."""
+    bars = [
+        Bar(
+            reverse("admin:scheduler_execution_change", args=[row.pk]),
+            _bar_title(row),
+            row.status,
+            row.duration,
+        )
+        for row in executions[-STRIP:]
+    ]
+    return outcome_strip(bars, slots=STRIP, label=_("Latest executions"))
+
+
+@register.filter
+def bytes_text(size: int | None) -> str:
+    """Return a number of bytes in the unit that people would use."""
+    return "–" if size is None else filesizeformat(size)
+
+
+@register.filter
+def json_text(value: object) -> str:
+    """Return a value as one line of JSON; a text as it is."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+@register.simple_tag
+def time_zones() -> list[str]:
+    """Return the names that a time zone may have, sorted."""
+    return sorted(available_timezones() - {"localtime", "posixrules"})
 
 
 def _bar_title(row: Execution) -> str:
     local = (row.scheduled_for or row.queued_at).astimezone(ZoneInfo(settings.SCHEDULER_TIME_ZONE))
-    parts = [f"#{row.pk}", str(Status(row.status).label), f"{local:%Y-%m-%d %H:%M:%S %Z}"]
+    parts = [str(Status(row.status).label), f"{local:%m-%d %H:%M}"]
     if row.duration is not None:
         parts.append(duration(row.duration))
     return " · ".join(parts)

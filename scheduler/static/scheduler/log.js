@@ -1,22 +1,184 @@
-// Follows the log of a running execution: only what is new is fetched, and it is always text.
+// Logs: colours of terminals by an allow-list, following what is new, earlier parts, searching. Always text, never markup.
 "use strict";
 (() => {
-  const log = document.getElementById("log");
-  if (!log) return;
-  const isAtEnd = () => log.scrollTop + log.clientHeight >= log.scrollHeight - 20;
-  log.scrollTop = log.scrollHeight;
-  async function follow() {
-    try {
-      const answer = await fetch(`${log.dataset.url}?offset=${log.dataset.offset}`);
-      if (answer.ok) {
-        const stays = !isAtEnd();
-        log.append(await answer.text());
-        log.dataset.offset = answer.headers.get("X-Next-Offset");
-        if (!stays) log.scrollTop = log.scrollHeight;
-        if (answer.headers.get("X-Is-Active") === "0") { window.location.reload(); return; }
+  // --- colours ---------------------------------------------------------------------------------------
+
+  const COLOUR = /^(3[0-7]|9[0-7]|4[0-7])$/;
+  const STYLE = { 1: "a-bold", 2: "a-faint", 3: "a-italic", 4: "a-underline" };
+  // CSI sequences, OSC sequences, and any other escape; all but colours are left out.
+  const ESCAPE = /\x1b\[([0-9;:?<=>]*)[ -\/]*([@-~])|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[ -\/]*[0-~]?|[\x00-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f]/g;
+  const UNFINISHED = /\x1b(?:\[[0-9;:?<=>]*[ -\/]*|\][^\x07\x1b]{0,200})?$/;
+
+  class Painter {
+    constructor(target) { this.target = target; this.classes = new Set(); this.rest = ""; }
+
+    paint(text, atStart = null) {
+      const parts = document.createDocumentFragment();
+      let whole = this.rest + text;
+      const cut = whole.match(UNFINISHED);
+      this.rest = cut && cut.index > whole.length - 256 ? whole.slice(cut.index) : "";
+      if (this.rest) whole = whole.slice(0, cut.index);
+      let from = 0;
+      for (const match of whole.matchAll(ESCAPE)) {
+        this.add(parts, whole.slice(from, match.index));
+        if (match[2] === "m") this.change(match[1]);
+        from = match.index + match[0].length;
       }
-    } catch (error) { /* the connection is away; the next try finds it */ }
-    window.setTimeout(follow, 1000);
+      this.add(parts, whole.slice(from));
+      if (atStart) atStart.before(parts); else this.target.append(parts);
+    }
+
+    add(parts, raw) {
+      const text = raw.replace(/\r\n/g, "\n").replace(/[^\n]*\r(?=[^\n])/g, "").replace(/\r/g, "");
+      if (!text) return;
+      if (!this.classes.size) { parts.append(text); return; }
+      const span = document.createElement("span");
+      span.className = [...this.classes].join(" ");
+      span.textContent = text;
+      parts.append(span);
+    }
+
+    change(codes) {
+      const numbers = codes === "" ? ["0"] : codes.split(/[;:]/);
+      for (let index = 0; index < numbers.length; index += 1) {
+        const code = String(Number(numbers[index]));
+        if (code === "38" || code === "48") { index += numbers[index + 1] === "5" ? 2 : 4; continue; }
+        if (code === "0") this.classes.clear();
+        else if (code === "22") { this.classes.delete("a-bold"); this.classes.delete("a-faint"); }
+        else if (code === "39" || code === "49") this.drop(code === "39" ? /^a-[39]/ : /^a-4/);
+        else if (STYLE[code]) this.classes.add(STYLE[code]);
+        else if (COLOUR.test(code)) { this.drop(code.startsWith("4") ? /^a-4/ : /^a-[39]/); this.classes.add(`a-${code}`); }
+      }
+    }
+
+    drop(pattern) { for (const name of [...this.classes]) if (pattern.test(name)) this.classes.delete(name); }
   }
-  if (log.dataset.active === "1") window.setTimeout(follow, 500);
+
+  const painters = new WeakMap();
+
+  function paintAll() {
+    for (const log of document.querySelectorAll("pre[data-log]")) {
+      if (painters.has(log)) continue;
+      const painter = new Painter(log);
+      painters.set(log, painter);
+      const text = log.textContent;
+      log.replaceChildren();
+      painter.paint(text);
+      if (log.closest(".s-pane, .s-attempt")) log.scrollTop = log.scrollHeight;
+    }
+  }
+
+  // --- following -------------------------------------------------------------------------------------
+
+  const tell = (isAway) => document.dispatchEvent(new CustomEvent("schedsite:offline", { detail: isAway }));
+
+  function follow(log) {
+    const box = document.querySelector("[data-log-follow]");
+    const isAtEnd = () => log.scrollTop + log.clientHeight >= log.scrollHeight - 24;
+    let wait = 1000;
+    // Who scrolls back wants to read; who scrolls to the end wants to follow again.
+    if (box) log.addEventListener("scroll", () => { box.checked = isAtEnd(); });
+    if (box) box.addEventListener("change", () => { if (box.checked) log.scrollTop = log.scrollHeight; });
+    async function next() {
+      try {
+        const answer = await fetch(`${log.dataset.url}?offset=${log.dataset.offset}`, { headers: { Accept: "text/plain" } });
+        if (!answer.ok) throw new Error(String(answer.status));
+        tell(false);
+        const text = await answer.text();
+        const stays = box && !box.checked;
+        if (text) painters.get(log).paint(text);
+        log.dataset.offset = answer.headers.get("X-Next-Offset");
+        if (text && !stays) log.scrollTop = log.scrollHeight;
+        const isActive = answer.headers.get("X-Is-Active") === "1";
+        if (!isActive && !text) { log.dataset.active = "0"; return; }
+        wait = text ? 250 : Math.min(wait * 1.3, 2000);
+      } catch (error) {
+        tell(true);
+        wait = Math.min(wait * 2, 10000);
+      }
+      window.setTimeout(next, document.hidden ? Math.max(wait, 5000) : wait);
+    }
+    window.setTimeout(next, 300);
+  }
+
+  // --- what came before ------------------------------------------------------------------------------
+
+  async function showEarlier(button, log) {
+    const end = Number(button.dataset.end);
+    button.disabled = true;
+    const marker = document.createTextNode("");
+    log.prepend(marker);
+    const painter = new Painter(log);
+    for (let offset = 0; offset < end;) {
+      const answer = await fetch(`${log.dataset.url}?offset=${offset}`);
+      if (!answer.ok) { tell(true); button.disabled = false; return; }
+      const text = await answer.text();
+      const until = Number(answer.headers.get("X-Next-Offset"));
+      const bytes = new TextEncoder().encode(text);
+      painter.paint(until <= end ? text : new TextDecoder().decode(bytes.slice(0, end - offset)), marker);
+      if (until <= offset) break;
+      offset = until;
+    }
+    marker.remove();
+    button.remove();
+  }
+
+  // --- searching -------------------------------------------------------------------------------------
+
+  function search(log, field, found) {
+    let ranges = [];
+    let here = -1;
+
+    function find() {
+      const wanted = field.value.toLowerCase();
+      ranges = [];
+      here = -1;
+      if (wanted.length > 1) {
+        const walker = document.createTreeWalker(log, NodeFilter.SHOW_TEXT);
+        for (let node = walker.nextNode(); node && ranges.length < 5000; node = walker.nextNode()) {
+          const text = node.data.toLowerCase();
+          for (let at = text.indexOf(wanted); at >= 0 && ranges.length < 5000; at = text.indexOf(wanted, at + wanted.length)) {
+            const range = new Range();
+            range.setStart(node, at);
+            range.setEnd(node, at + wanted.length);
+            ranges.push(range);
+          }
+        }
+      }
+      show(0);
+    }
+
+    function show(step) {
+      if (ranges.length && step) here = (here + step + ranges.length) % ranges.length;
+      found.textContent = field.value.length > 1 ? (here >= 0 ? `${here + 1} / ${ranges.length}` : String(ranges.length)) : "";
+      if (!window.CSS || !CSS.highlights) return;
+      CSS.highlights.set("s-found", new Highlight(...ranges));
+      CSS.highlights.set("s-here", here >= 0 ? new Highlight(ranges[here]) : new Highlight());
+      if (here >= 0) {
+        const box = ranges[here].getBoundingClientRect();
+        log.scrollTop += box.top - log.getBoundingClientRect().top - log.clientHeight / 2;
+      }
+    }
+
+    field.addEventListener("input", find);
+    field.addEventListener("keydown", (event) => {
+      if (event.key === "Enter") { event.preventDefault(); if (!ranges.length) find(); show(event.shiftKey ? -1 : 1); }
+    });
+  }
+
+  document.addEventListener("htmx:afterSwap", paintAll);
+  document.addEventListener("DOMContentLoaded", () => {
+    paintAll();
+    const log = document.getElementById("log");
+    if (!log) return;
+    const wrap = document.querySelector("[data-log-wrap]");
+    const setWrap = () => log.classList.toggle("s-wrapped", wrap.checked);
+    wrap.addEventListener("change", setWrap);
+    setWrap();
+    log.scrollTop = log.scrollHeight;
+    search(log, document.querySelector("[data-log-search]"), document.querySelector("[data-log-found]"));
+    const earlier = document.querySelector("[data-log-earlier]");
+    if (earlier) earlier.addEventListener("click", () => showEarlier(earlier, log));
+    if (log.dataset.active === "1") follow(log);
+  });
 })();

@@ -1,4 +1,4 @@
-// Keeps “in 5 minutes” and the time something has been running true, in the language of the page.
+// Keeps “in 5 minutes”, the time something has been running and how far it has come true, in the language of the page.
 "use strict";
 (() => {
   const language = document.documentElement.lang || "en";
@@ -26,10 +26,14 @@
       const text = "relative" in element.dataset ? relative(seconds) : elapsed(-seconds);
       if (element.textContent !== text) element.textContent = text;
     }
+    for (const bar of document.querySelectorAll("progress[data-since]")) {
+      const seconds = (now - Date.parse(bar.dataset.since)) / 1000;
+      bar.value = Math.min(seconds, bar.max);
+      bar.classList.toggle("s-over", seconds > bar.max);
+    }
   }
 
   window.setInterval(fill, 1000);
   document.addEventListener("DOMContentLoaded", fill);
   document.addEventListener("htmx:afterSwap", fill);
-  document.addEventListener("schedsite:filled", fill);
 })();

@@ -1,0 +1,116 @@
+// What all pages share: dialogs, questions before what cannot be undone, notes, the connection, title and icon.
+"use strict";
+(() => {
+  const byId = (id) => document.getElementById(id);
+
+  // htmx would add a style of its own, which the Content-Security-Policy refuses, and keep pages in localStorage.
+  Object.assign(window.htmx.config, { includeIndicatorStyles: false, historyCacheSize: 0, selfRequestsOnly: true });
+
+  // --- parts that refresh themselves ---------------------------------------------------------------
+
+  // Asked by hx-trigger: nothing is replaced while it is not seen, while something in it is chosen or typed into.
+  window.mayRefresh = (id) => {
+    const part = byId(id);
+    if (!part || document.hidden || document.querySelector("dialog[open]")) return false;
+    if (part.querySelector("input[type=checkbox]:checked")) return false;
+    return !part.contains(document.activeElement) || !document.activeElement.matches("input:not([type=checkbox]), textarea, select");
+  };
+
+  function showFailing() {
+    const part = document.querySelector("[data-failing]");
+    if (!part) return;
+    const count = Number(part.dataset.failing);
+    const title = document.title.replace(/^\s*\(\d+\)\s*/, "");
+    const wanted = count ? `(${count}) ${title}` : title;
+    if (document.title !== wanted) document.title = wanted;
+    const icon = document.querySelector("link[rel=icon]");
+    if (icon) {
+      const href = icon.href.replace(/favicon(-failing)?\.svg/, count ? "favicon-failing.svg" : "favicon.svg");
+      if (icon.href !== href) icon.href = href;
+    }
+  }
+
+  // --- dialog --------------------------------------------------------------------------------------
+
+  document.addEventListener("htmx:afterSwap", (event) => {
+    const dialog = byId("s-dialog");
+    if (dialog && event.target.id === "s-dialog-body" && !dialog.open) dialog.showModal();
+    showFailing();
+  });
+  document.addEventListener("click", (event) => {
+    if (event.target.closest("[data-close]")) event.target.closest("dialog").close();
+    else if (event.target.matches("dialog.s-dialog")) event.target.close();
+  });
+
+  // --- questions -----------------------------------------------------------------------------------
+
+  document.addEventListener("submit", (event) => {
+    const button = event.submitter;
+    if (!button || !button.dataset.confirm || button.dataset.sure) return;
+    event.preventDefault();
+    const dialog = byId("s-confirm");
+    const yes = dialog.querySelector("[value=yes]");
+    byId("s-confirm-text").textContent = button.dataset.confirm;
+    yes.textContent = button.dataset.yes || yes.dataset.default;
+    yes.className = "calm" in button.dataset ? "s-button s-primary" : "s-button s-danger";
+    dialog.addEventListener("close", () => {
+      if (dialog.returnValue !== "yes") return;
+      button.dataset.sure = "1";
+      event.target.requestSubmit(button);
+      delete button.dataset.sure;
+    }, { once: true });
+    dialog.returnValue = "";
+    dialog.showModal();
+  });
+
+  // --- notes ---------------------------------------------------------------------------------------
+
+  document.addEventListener("schedsite:note", (event) => {
+    const { text, link, level } = event.detail;
+    const note = document.createElement(link ? "a" : "p");
+    note.className = `s-note s-${level === "warning" ? "warning" : "success"}`;
+    note.textContent = text;
+    if (link && link.startsWith("/")) note.href = link;
+    byId("s-notes").append(note);
+    window.setTimeout(() => note.remove(), 8000);
+  });
+
+  // --- the connection ------------------------------------------------------------------------------
+
+  const setOffline = (isAway) => { const banner = byId("s-offline"); if (banner) banner.hidden = !isAway; };
+  document.addEventListener("schedsite:offline", (event) => setOffline(event.detail));
+  document.addEventListener("htmx:sendError", () => setOffline(true));
+  document.addEventListener("htmx:responseError", (event) => {
+    const { status } = event.detail.xhr;
+    if (status >= 500) setOffline(true);
+    if (status === 401 || status === 403) window.location.reload();
+  });
+  document.addEventListener("htmx:afterOnLoad", (event) => { if (event.detail.xhr.status < 400) setOffline(false); });
+
+  // --- choosing several ----------------------------------------------------------------------------
+
+  function showChosen() {
+    const bar = byId("s-bulk");
+    if (!bar) return;
+    const count = document.querySelectorAll("#task-form input[name=_selected_action]:checked").length;
+    bar.hidden = count === 0;
+    bar.querySelector("[data-count]").textContent = count;
+  }
+  document.addEventListener("change", (event) => { if (event.target.name === "_selected_action") showChosen(); });
+
+  // --- rows that are added and removed -------------------------------------------------------------
+
+  document.addEventListener("click", (event) => {
+    const add = event.target.closest("[data-add-row]");
+    const remove = event.target.closest("[data-remove-row]");
+    if (add) {
+      const rows = byId(add.dataset.addRow);
+      rows.append(rows.querySelector("template").content.cloneNode(true));
+      rows.lastElementChild.querySelector("input").focus();
+    } else if (remove) {
+      remove.closest("[data-row]").remove();
+    }
+  });
+
+  document.addEventListener("DOMContentLoaded", () => { showFailing(); showChosen(); });
+})();

@@ -1,0 +1,1 @@
+"""Pages of the site beyond those that the admin brings: each reads by selectors and renders."""

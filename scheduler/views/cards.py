@@ -1,0 +1,194 @@
+"""The list of tasks: cards or a table, with what each needs to be judged at a glance."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.core.paginator import Paginator
+from django.db.models import Count, Q
+from django.http import HttpRequest, HttpResponse
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from scheduler import selectors
+from scheduler.choices import FAILED, Status
+from scheduler.models import Execution, Task
+from scheduler.querysets import TaskQuerySet
+from scheduler.sentences import Sentence, status_sentence
+from scheduler.templatetags.scheduler_site import STRIP, strip
+from scheduler.views.shell import choice, live_part, now, page, query, require, whole_number
+
+PAGE = 24
+TAGS_SHOWN = 15
+VIEW_COOKIE = "task-view"
+VIEWS = ("cards", "table")
+
+
+@dataclass(frozen=True)
+class TaskCard:
+    """A task as the list shows it."""
+
+    task: Task
+    sentence: Sentence
+    strip: SafeString
+    is_running: bool
+
+
+def task_cards(tasks: Sequence[Task], present: datetime) -> list[TaskCard]:
+    """Return the cards of `tasks`; two queries."""
+    recent = selectors.recent_executions([task.pk for task in tasks], STRIP)
+    return [_card(task, recent[task.pk], present) for task in tasks]
+
+
+def _card(task: Task, rows: Sequence[Execution], present: datetime) -> TaskCard:
+    is_running = any(row.status == Status.RUNNING for row in rows)
+    return TaskCard(task, status_sentence(task, rows, present), strip(rows), is_running)
+
+
+def state_filter(state: str) -> Q:
+    """Return which tasks the state of the list names; they carry `last_status`."""
+    return {
+        "failing": Q(enabled=True, last_status__in=sorted(FAILED)),
+        "ok": Q(enabled=True, last_status=Status.SUCCESS),
+        "paused": Q(enabled=False),
+        "never": Q(last_status=None),
+        "broken": ~Q(schedule_error=""),
+    }.get(state, Q())
+
+
+def _states(rows: TaskQuerySet, chosen: str, base: dict[str, str]) -> list[dict[str, Any]]:
+    """Return the states with their counts, in one query; a state without tasks is left out unless it is chosen."""
+    with_status: Any = selectors.with_last_status(rows)
+    names = ("failing", "ok", "paused", "never", "broken")
+    counts = with_status.order_by().aggregate(
+        all=Count("pk"), **{name: Count("pk", filter=state_filter(name)) for name in names}
+    )
+    labels = {
+        "": _("All"),
+        "failing": _("Failing"),
+        "ok": _("Succeeding"),
+        "paused": _("Paused"),
+        "never": _("Never ran"),
+        "broken": _("Broken schedule"),
+    }
+    return [
+        {
+            "value": name,
+            "label": label,
+            "count": counts[name or "all"],
+            "href": query(**base, state=name),
+            "is_chosen": name == chosen,
+        }
+        for name, label in labels.items()
+        if counts[name or "all"] or name in ("", chosen)
+    ]
+
+
+def _tags(chosen: str, base: dict[str, str]) -> list[dict[str, Any]]:
+    """Return the tags that most tasks carry, and the chosen one."""
+    counts = Counter(tag for tags in Task.objects.order_by().values_list("tags", flat=True) for tag in tags)
+    shown = dict(counts.most_common(TAGS_SHOWN))
+    if chosen:
+        shown.setdefault(chosen, counts[chosen])
+    return [
+        {
+            "label": tag,
+            "count": count,
+            "href": query(**base, tag="" if tag == chosen else tag),
+            "is_chosen": tag == chosen,
+        }
+        for tag, count in shown.items()
+    ]
+
+
+def _found(request: HttpRequest) -> tuple[dict[str, Any], TaskQuerySet]:
+    """Return what the reader asked for, and the tasks that meet it."""
+    state = choice(request, "state", ("failing", "ok", "paused", "never", "broken"))
+    tag, text = request.GET.get("tag", "")[:64], request.GET.get("q", "").strip()[:100]
+    rows: Any = selectors.find_tasks(is_enabled=None, tag=tag or None, text=text or None, statuses=())
+    asked = {"state": state, "tag": tag, "q": text}
+    return asked, rows
+
+
+def task_list(request: HttpRequest) -> HttpResponse:
+    """Show the tasks; the choice between cards and table is kept in a cookie."""
+    require(request, "view_task", "view_execution")
+    remembered = request.COOKIES.get(VIEW_COOKIE, "")
+    shape = choice(request, "view", VIEWS, remembered if remembered in VIEWS else VIEWS[0])
+    part, digest = _list_part(request, shape)
+    if request.GET.get("seen") is not None:
+        if request.GET["seen"] == digest:
+            return HttpResponse(status=204)
+        return HttpResponse(_frame(request, part, digest))
+    asked, rows = _found(request)
+    without = {key: value for key, value in asked.items() if key != "state"}
+    states = _states(rows, asked["state"], without)
+    failing = next((state["count"] for state in states if state["value"] == "failing"), 0)
+    context = {
+        **asked,
+        "title": _("Tasks"),
+        "states": states,
+        "tags": _tags(asked["tag"], {k: v for k, v in asked.items() if k != "tag"}),
+        "shape": shape,
+        "shapes": [(name, query(**asked, view=name)) for name in VIEWS],
+        "frame": _frame(request, part, digest),
+        "failing": failing,
+        "may_run": request.user.has_perm("scheduler.run_task"),
+        "may_add": request.user.has_perm("scheduler.add_task"),
+        "may_delete": request.user.has_perm("scheduler.delete_task"),
+        "may_change": request.user.has_perm("scheduler.change_task"),
+        "is_filtered": any(asked.values()),
+    }
+    response = page(request, "scheduler/tasks.html", context)
+    if request.GET.get("view") in VIEWS:
+        response.set_cookie(VIEW_COOKIE, shape, max_age=365 * 86_400, samesite="Lax", httponly=True)
+    return response
+
+
+def _list_part(request: HttpRequest, shape: str) -> tuple[str, str]:
+    asked, rows = _found(request)
+    if asked["state"]:
+        with_status: Any = selectors.with_last_status(rows)
+        rows = with_status.filter(state_filter(asked["state"]))
+    paginator = Paginator(rows.order_by("task_id"), PAGE)
+    shown = paginator.get_page(whole_number(request, "page", 1, least=1, most=100_000))
+    context = {
+        "cards": task_cards(list(shown), now()),
+        "shape": shape,
+        "page": shown,
+        "count_text": ngettext("%(count)d task", "%(count)d tasks", paginator.count)
+        % {"count": paginator.count},
+        "newer": query(**asked, page=shown.previous_page_number()) if shown.has_previous() else "",
+        "older": query(**asked, page=shown.next_page_number()) if shown.has_next() else "",
+        "may_run": request.user.has_perm("scheduler.run_task"),
+        "may_change": request.user.has_perm("scheduler.change_task"),
+        "is_filtered": any(asked.values()),
+    }
+    return live_part(request, "scheduler/_task_list.html", context)
+
+
+def _frame(request: HttpRequest, part: str, digest: str) -> str:
+    asked, _rows = _found(request)
+    number = whole_number(request, "page", 1, least=1, most=100_000)
+    url = reverse("admin:scheduler_task_changelist") + query(**asked, page=number, seen=digest)
+    return render_to_string("scheduler/_live.html", {"id": "tasks", "url": url, "body": part, "every": 10})
+
+
+def card_part(request: HttpRequest, task: Task) -> HttpResponse:
+    """Return the card or row of one task, for a button that stands on it."""
+    shape = request.COOKIES.get(VIEW_COOKIE, "")
+    card = task_cards([task], now())[0]
+    context = {
+        "card": card,
+        "may_run": request.user.has_perm("scheduler.run_task"),
+        "may_change": request.user.has_perm("scheduler.change_task"),
+    }
+    template = "scheduler/_task_row.html" if shape == "table" else "scheduler/_task_card.html"
+    return HttpResponse(render_to_string(template, context, request))

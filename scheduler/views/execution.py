@@ -1,0 +1,135 @@
+"""The page of one execution: its log as it comes, the facts, its attempts, and where the same error was before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import get_object_or_404
+from django.template.loader import render_to_string
+from django.urls import reverse
+
+from scheduler import selectors
+from scheduler.choices import ACTIVE, FAILED
+from scheduler.models import Execution
+from scheduler.statistics import last_lines, same_failures, typical
+from scheduler.views.shell import live_part, page, query, require, whole_number
+
+FIRST_BYTES = 65_536
+PART_BYTES = 262_144
+ATTEMPTS = 20
+IN_RUN = 60
+
+
+def execution_page(request: HttpRequest, pk: int) -> HttpResponse:
+    """Show one execution."""
+    require(request, "view_execution")
+    execution = get_object_or_404(_with_names(), pk=pk)
+    facts, digest = _facts(request, execution)
+    if request.GET.get("seen") is not None:
+        if request.GET["seen"] == digest:
+            return HttpResponse(status=204)
+        return HttpResponse(facts)
+    same, compared = same_failures(execution)
+    context = {
+        "title": f"{execution.task.name} #{execution.pk}",
+        "execution": execution,
+        "task": execution.task,
+        "facts": facts,
+        "part": selectors.read_log(execution, tail=FIRST_BYTES),
+        "is_active": execution.status in ACTIVE,
+        "attempts": _attempts(execution),
+        "in_run": _in_run(execution),
+        "same": same[:10],
+        "same_count": len(same),
+        "compared_count": compared,
+        "is_failed": execution.status in FAILED,
+    }
+    return page(request, "scheduler/execution.html", context)
+
+
+def _with_names() -> Any:
+    return Execution.objects.select_related("task", "run", "run__created_by", "revision")
+
+
+def _facts(request: HttpRequest, execution: Execution) -> tuple[str, str]:
+    """Return the facts with the buttons, which refresh themselves while the execution goes on."""
+    recent = selectors.recent_executions([execution.task_id], 30)[execution.task_id]
+    usual = typical(row for row in recent if row.pk != execution.pk)
+    is_active = execution.status in ACTIVE
+    may_run = request.user.has_perm("scheduler.run_task")
+    context: dict[str, Any] = {
+        "execution": execution,
+        "task": execution.task,
+        "usual": usual,
+        "is_active": is_active,
+        "is_stopping": execution.cancel_requested_at is not None and is_active,
+        "may_cancel": is_active and (may_run or request.user.has_perm("scheduler.cancel_execution")),
+        "may_run": may_run and execution.task.deleted_at is None,
+        "late": _late(execution),
+    }
+    body, digest = live_part(request, "scheduler/_execution_facts.html", context)
+    url = reverse("admin:scheduler_execution_change", args=[execution.pk]) + query(seen=digest)
+    frame = {"id": "facts", "url": url if is_active else "", "body": body, "every": 2}
+    return render_to_string("scheduler/_live.html", frame), digest
+
+
+def _late(execution: Execution) -> float | None:
+    """Return how many seconds after its slot it began."""
+    if execution.scheduled_for is None or execution.started_at is None or execution.attempt > 1:
+        return None
+    return max((execution.started_at - execution.scheduled_for).total_seconds(), 0.0)
+
+
+def _attempts(execution: Execution) -> list[tuple[Execution, str]]:
+    """Return all attempts of the task in the run with their last lines; nothing when there is only one."""
+    if execution.run_id is None:
+        return []
+    rows = list(
+        Execution.objects.filter(run=execution.run_id, task=execution.task_id).order_by("attempt")[:ATTEMPTS]
+    )
+    if len(rows) < 2:
+        return []
+    ends = last_lines([row.pk for row in rows])
+    return [(row, ends.get(row.pk, "")) for row in rows]
+
+
+def _in_run(execution: Execution) -> list[Execution]:
+    """Return what else belongs to the run, one row a task, in the order in which it was queued."""
+    if execution.run_id is None:
+        return []
+    rows = Execution.objects.filter(run=execution.run_id).select_related("task").order_by("queued_at", "pk")
+    latest = {row.task_id: row for row in rows[:IN_RUN]}
+    return list(latest.values()) if len(latest) > 1 else []
+
+
+def log(request: HttpRequest, pk: int) -> HttpResponseBase:
+    """Return the log as text: all of it as a download, or what is new from an offset, in parts."""
+    require(request, "view_execution")
+    execution = get_object_or_404(Execution, pk=pk)
+    if "offset" not in request.GET:
+        whole = StreamingHttpResponse(_whole_log(execution), content_type="text/plain; charset=utf-8")
+        whole["Content-Disposition"] = f'attachment; filename="execution-{execution.pk}.log"'
+        whole["X-Content-Type-Options"] = "nosniff"
+        return whole
+    offset = whole_number(request, "offset", 0, least=0, most=10**11)
+    part = selectors.read_log(execution, offset=offset, limit=PART_BYTES)
+    response = HttpResponse(part.text, content_type="text/plain; charset=utf-8")
+    response["X-Content-Type-Options"] = "nosniff"
+    response["X-Next-Offset"] = str(part.next_offset)
+    response["X-Is-Active"] = "1" if execution.status in ACTIVE else "0"
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+def _whole_log(execution: Execution) -> Iterator[str]:
+    """Yield a log part by part, so that a large one needs little memory."""
+    offset = 0
+    while True:
+        part = selectors.read_log(execution, offset=offset)
+        if not part.text:
+            return
+        yield part.text
+        offset = part.next_offset

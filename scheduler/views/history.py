@@ -1,0 +1,69 @@
+"""The history of a task by pages: in a dialog with the log beside it, and as a page of its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+
+from scheduler import selectors
+from scheduler.choices import ACTIVE, Status
+from scheduler.models import Execution, Task
+from scheduler.paging import BadCursorError, KeysetPage
+from scheduler.statistics import Typical, typical
+from scheduler.views.shell import choice, page, query, require
+
+PAGE = 20
+PANE_BYTES = 32_768
+
+
+def history(request: HttpRequest, pk: int) -> HttpResponse:
+    """Show the executions of a task, newest first."""
+    require(request, "view_execution")
+    task = get_object_or_404(Task.all_objects, pk=pk)
+    status = choice(request, "status", Status.values)
+    rows = Execution.objects.filter(task=task)
+    if status:
+        rows = rows.filter(status=status)
+    try:
+        found = KeysetPage(rows, size=PAGE, cursor=request.GET.get("cursor", ""))
+    except BadCursorError:
+        found = KeysetPage(rows, size=PAGE)
+    usual = typical(selectors.recent_executions([task.pk], 30)[task.pk])
+    base = reverse("admin:scheduler_task_history_list", args=[task.pk])
+    context: dict[str, Any] = {
+        "title": _("History of %(task)s") % {"task": task.name},
+        "task": task,
+        "rows": [(row, compared(row, usual)) for row in found.rows],
+        "usual": usual,
+        "base": base,
+        "filters": [
+            {"label": label, "href": base + query(status=value), "is_chosen": value == status}
+            for value, label in [("", _("All")), *Status.choices]
+        ],
+        "newer": base + query(status=status, cursor=found.newer) if found.newer else "",
+        "older": base + query(status=status, cursor=found.older) if found.older else "",
+        "is_dialog": bool(request.htmx),  # type: ignore[attr-defined]
+    }
+    if context["is_dialog"]:
+        return render(request, "scheduler/_history.html", context)
+    return page(request, "scheduler/history.html", context)
+
+
+def compared(row: Execution, usual: Typical | None) -> int | None:
+    """Return how an execution compares with what is typical, in percent of the median; None when it says nothing."""
+    if usual is None or row.duration is None or row.status != Status.SUCCESS or usual.p50 < 0.05:
+        return None
+    return round(100 * row.duration / usual.p50)
+
+
+def log_pane(request: HttpRequest, pk: int) -> HttpResponse:
+    """Return the end of the log of one execution, to stand beside the history."""
+    require(request, "view_execution")
+    execution = get_object_or_404(Execution.objects.select_related("task"), pk=pk)
+    part = selectors.read_log(execution, tail=PANE_BYTES)
+    context = {"execution": execution, "part": part, "is_active": execution.status in ACTIVE}
+    return render(request, "scheduler/_log_pane.html", context)

@@ -1,0 +1,79 @@
+"""A new task from a template: name, schedule and kind of script, and it can run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from scheduler.config_file import ConfigError, ConfigProblem, validate_task
+from scheduler.exceptions import ConflictError
+from scheduler.services.scripts import COMMANDS, FILES, TEXTS, create_from_template
+from scheduler.views.shell import now, page, require
+
+FIELD_OF = {
+    "task_id": "task_id",
+    "task_name": "name",
+    "task_schedule": "schedule",
+    "task_timezone": "timezone",
+}
+
+
+class NewTaskForm(forms.Form):
+    """What a new task needs at least; the validator of config.json judges the values."""
+
+    kind = forms.ChoiceField(
+        choices=[("python", "Python"), ("shell", gettext_lazy("Shell"))],
+        initial="python",
+        widget=forms.RadioSelect,
+    )
+    task_id = forms.CharField(max_length=64)
+    name = forms.CharField(max_length=200)
+    schedule = forms.CharField(max_length=255, required=False)
+    timezone = forms.CharField(max_length=64, required=False)
+
+    def add_problems(self, problems: list[ConfigProblem]) -> None:
+        """Put each problem beside the field it is about."""
+        for problem in problems:
+            self.add_error(FIELD_OF.get(problem.path), problem.message)
+
+
+def new_task(request: HttpRequest) -> HttpResponse:
+    """Ask for the little that a new task needs, and make it with its script."""
+    require(request, "add_task", "change_task")
+    form = NewTaskForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        data = form.cleaned_data
+        try:
+            spec = validate_task(
+                {
+                    "task_id": data["task_id"],
+                    "task_name": data["name"],
+                    "task_exec": COMMANDS[data["kind"]],
+                    "task_schedule": data["schedule"],
+                    "task_timezone": data["timezone"],
+                }
+            )
+            user: Any = request.user
+            task = create_from_template(spec, kind=data["kind"], user=user, now=now())
+        except ConfigError as error:
+            form.add_problems(error.problems)
+        except ConflictError as error:
+            form.add_error("task_id", str(error))
+        else:
+            path = f"tasks/{task.task_id}/{FILES[data['kind']]}"
+            text = _("%(task)s was made. Its script is %(path)s.") % {"task": task.name, "path": path}
+            messages.success(request, text)
+            return HttpResponseRedirect(reverse("admin:scheduler_task_page", args=[task.pk]))
+    context = {
+        "title": _("New task"),
+        "form": form,
+        "chosen": form["kind"].value() or "python",
+        "kinds": [(kind, FILES[kind], text) for kind, text in TEXTS.items()],
+    }
+    return page(request, "scheduler/new_task.html", context)

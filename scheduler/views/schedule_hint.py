@@ -1,0 +1,56 @@
+"""What a schedule means, while it is typed: in words, its next runs, what the next change of the clock does to it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from itertools import islice
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.translation import gettext as _
+
+from scheduler.descriptions import describe_schedule
+from scheduler.engine.schedules import TransitionEffect, describe_transitions, iterate_slots, parse_schedule
+from scheduler.exceptions import InvalidScheduleError
+from scheduler.templatetags.scheduler_site import language_of_schedules, local_text
+from scheduler.views.shell import now, require
+
+RUNS, EFFECTS = 5, 4
+
+
+def schedule_hint(request: HttpRequest) -> HttpResponse:
+    """Answer what `schedule` in `timezone` means, or what is wrong with it."""
+    require(request, "view_task")
+    expression = request.GET.get("schedule", "").strip()[:255]
+    zone = request.GET.get("timezone", "").strip()[:64] or settings.SCHEDULER_TIME_ZONE
+    context: dict[str, Any] = {"zone": zone, "expression": expression}
+    if expression:
+        try:
+            context |= _meaning(expression, zone, now())
+        except InvalidScheduleError as error:
+            context["error"] = str(error)
+    return render(request, "scheduler/_schedule_hint.html", context)
+
+
+def _meaning(expression: str, zone: str, present: datetime) -> dict[str, Any]:
+    schedule = parse_schedule(expression, zone)
+    effects = describe_transitions(schedule, present)
+    return {
+        "words": describe_schedule(expression, language_of_schedules()),
+        "slots": list(islice(iterate_slots(schedule, present), RUNS)),
+        "effects": [_effect(effect, zone) for effect in effects[:EFFECTS]],
+    }
+
+
+def _effect(effect: TransitionEffect, zone: str) -> str:
+    """Say in a sentence what a change of the clock does."""
+    facts = {
+        "day": effect.day.isoformat(),
+        "wall": effect.wall,
+        "time": local_text(effect.runs_at, zone)[11:],
+    }
+    if effect.kind == "gap":
+        return _("%(day)s: %(wall)s does not exist; it runs at %(time)s") % facts
+    return _("%(day)s: %(wall)s comes twice; it runs once, at %(time)s") % facts

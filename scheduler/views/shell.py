@@ -1,0 +1,60 @@
+"""What pages have in common: the shell of the admin site, parts that refresh themselves, checked parameters."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection
+from datetime import UTC, datetime
+from typing import Any
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.template.loader import render_to_string
+from django.utils.http import urlencode
+
+
+def now() -> datetime:
+    """Return the present instant."""
+    return datetime.now(UTC)
+
+
+def require(request: HttpRequest, *permissions: str) -> None:
+    """Refuse those who lack one of `permissions` of this app.
+
+    Raises:
+        PermissionDenied: one is missing.
+    """
+    if not request.user.has_perms([f"scheduler.{name}" for name in permissions]):
+        raise PermissionDenied
+
+
+def page(request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponse:
+    """Return a page inside the shell of the site."""
+    return render(request, template, {**admin.site.each_context(request), "is_fullwidth": True, **context})
+
+
+def live_part(request: HttpRequest, template: str, context: dict[str, Any]) -> tuple[str, str]:
+    """Return a part that refreshes itself, and its digest; times count in the browser, so only events change it."""
+    body = render_to_string(template, context, request)
+    return body, hashlib.sha256(body.encode()).hexdigest()[:16]
+
+
+def choice(request: HttpRequest, name: str, allowed: Collection[str], default: str = "") -> str:
+    """Return the parameter `name` when it is one of `allowed`."""
+    value = request.GET.get(name, default)
+    return value if value in allowed else default
+
+
+def whole_number(request: HttpRequest, name: str, default: int, *, least: int, most: int) -> int:
+    """Return the parameter `name` as a number within bounds."""
+    text = request.GET.get(name, "")
+    number = int(text) if text.isascii() and text.isdigit() and len(text) < 12 else default
+    return min(max(number, least), most)
+
+
+def query(**values: object) -> str:
+    """Return the values that are not empty as the end of an address."""
+    kept = {name: str(value) for name, value in values.items() if value not in ("", None)}
+    return f"?{urlencode(kept)}" if kept else "?"

@@ -1,0 +1,79 @@
+"""The state of the installation: who is alive, what waits, how late things begin, how large it has grown."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from django.conf import settings
+from django.db import connection
+from django.db.models import Count, Q
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.translation import gettext as _
+
+from scheduler import selectors, statistics
+from scheduler.choices import Status
+from scheduler.models import Process
+from scheduler.views.overview import troubles_of
+from scheduler.views.shell import live_part, now, page, query, require
+
+LIBRARIES = ("Django", "django-q2", "croniter", "django-unfold", "djangorestframework")
+
+
+def system(request: HttpRequest) -> HttpResponse:
+    """Show the state of the installation; it refreshes itself."""
+    require(request, "view_process")
+    present = now()
+    health = selectors.health(present)
+    context: dict[str, Any] = {
+        "troubles": troubles_of(health),
+        "processes": _processes(present),
+        "queues": statistics.queues(present),
+        "lateness": statistics.lateness(),
+        "backlog": health.backlog,
+        "size": statistics.database_size(),
+        "made": statistics.largest_ids(),
+        "free": _free_bytes(),
+        "vendor": "PostgreSQL" if connection.vendor == "postgresql" else "SQLite",
+        "broker": "Redis" if settings.REDIS_URL else _("database"),
+        "versions": [("Python", platform.python_version()), *((name, _version(name)) for name in LIBRARIES)],
+        "facts": [
+            (_("Time zone"), settings.SCHEDULER_TIME_ZONE),
+            (_("Scripts"), settings.SCHEDULER_TASKS_DIR),
+            (_("Data"), settings.DATA_DIR),
+            (_("History is kept for"), _("%(count)d days") % {"count": settings.SCHEDULER_HISTORY_DAYS}),
+            (_("Worker processes"), settings.SCHEDULER_WORKERS),
+            (_("Executions at once in each"), settings.SCHEDULER_SLOTS),
+        ],
+    }
+    body, digest = live_part(request, "scheduler/_system.html", context)
+    if request.GET.get("seen") == digest:
+        return HttpResponse(status=204)
+    frame = {"id": "system", "url": query(seen=digest), "body": body, "every": 5}
+    if "seen" in request.GET:
+        return render(request, "scheduler/_live.html", frame)
+    return page(request, "scheduler/system.html", {"title": _("System"), "frame": frame})
+
+
+def _processes(present: Any) -> list[tuple[Process, int]]:
+    """Return the processes that are alive with the number of executions that each runs, by kind and host."""
+    running = Count("executions", filter=Q(executions__status=Status.RUNNING))
+    rows = Process.objects.alive(present).annotate(running=running).order_by("kind", "host", "pid")
+    return [(row, row.running) for row in rows[:100]]  # type: ignore[attr-defined]
+
+
+def _free_bytes() -> int | None:
+    try:
+        return shutil.disk_usage(settings.DATA_DIR).free
+    except OSError:
+        return None
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "–"

@@ -1,0 +1,134 @@
+"""The page of one task: how it is, how it has been, what it is, and what changed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from scheduler.api.wire import MASK
+from scheduler.charts import Cell, Point, duration_chart, heat_map
+from scheduler.charts.scales import percentile
+from scheduler.choices import FAILED, Status
+from scheduler.config_file import FieldChange, TaskSpec, diff_spec
+from scheduler.models import Task, TaskRevision
+from scheduler.services.configuration import upcoming
+from scheduler.specs import task_to_spec
+from scheduler.statistics import Ran, TaskStatistics, by_hour_of_week, task_statistics
+from scheduler.templatetags.scheduler_site import duration, local_text
+from scheduler.views.cards import task_cards
+from scheduler.views.shell import now, page, require
+
+CHART_POINTS = 120
+REVISIONS = 30
+
+
+def task_page(request: HttpRequest, pk: int) -> HttpResponse:
+    """Show one task."""
+    require(request, "view_task", "view_execution")
+    task = get_object_or_404(Task, pk=pk)
+    present = now()
+    statistics = task_statistics(task)
+    upstreams = list(task.upstreams.order_by("task_id"))
+    shows_env = request.user.has_perm("scheduler.change_task")
+    spec = _shown(task_to_spec(task, [upstream.task_id for upstream in upstreams]), shows_env)
+    context = {
+        "title": task.name,
+        "task": task,
+        "card": task_cards([task], present)[0],
+        "statistics": statistics,
+        "shares": _shares(statistics),
+        "chart": _chart(task, statistics),
+        "heat": _heat(task, statistics),
+        "upstreams": upstreams,
+        "downstreams": list(task.downstreams.filter(deleted_at=None).order_by("task_id")),
+        "slots": [] if task.schedule_error else upcoming(spec, present, count=5),
+        "configuration": json.dumps(spec, ensure_ascii=False, indent=2),
+        "changes": _changes(task, shows_env),
+        "may_run": request.user.has_perm("scheduler.run_task"),
+        "may_change": shows_env,
+        "may_delete": request.user.has_perm("scheduler.delete_task"),
+    }
+    return page(request, "scheduler/task.html", context)
+
+
+def _shown(spec: TaskSpec, shows_env: bool) -> TaskSpec:
+    """Return the spec with the values of its environment masked for those who may not edit."""
+    if shows_env:
+        return spec
+    return cast("TaskSpec", {**spec, "task_env": dict.fromkeys(spec["task_env"], MASK)})
+
+
+def _shares(statistics: TaskStatistics) -> list[tuple[str, Any, int, int]]:
+    """Return (status, label, count, percent) of what ran."""
+    total = len(statistics.rows)
+    return [
+        (status.value, status.label, count, round(100 * count / total))
+        for status, count in statistics.counts.most_common()
+    ]
+
+
+def _chart(task: Task, statistics: TaskStatistics) -> Any:
+    rows = statistics.rows[:CHART_POINTS][::-1]
+    points = [
+        Point(
+            reverse("admin:scheduler_execution_change", args=[row.execution_id]),
+            f"#{row.execution_id} · {row.status.label} · {local_text(row.at, task.zone)} · {duration(row.seconds)}",
+            row.status,
+            row.seconds,
+            local_text(row.at, task.zone)[5:10],
+        )
+        for row in rows
+    ]
+    label = _("Durations of the latest executions")
+    return duration_chart(points, p50=statistics.p50, p95=statistics.p95, label=label) if points else ""
+
+
+def _heat(task: Task, statistics: TaskStatistics) -> Any:
+    days = [_("Mon"), _("Tue"), _("Wed"), _("Thu"), _("Fri"), _("Sat"), _("Sun")]
+    cells = {
+        (day, hour): _cell(f"{days[day]} {hour:02d}:00", rows)
+        for (day, hour), rows in by_hour_of_week(statistics.rows, task.zone).items()
+    }
+    return heat_map(cells, days=days, label=_("Executions by hour and weekday")) if cells else ""
+
+
+def _cell(when: str, rows: Sequence[Ran]) -> Cell:
+    failed = sum(row.status in FAILED for row in rows)
+    usual = percentile([row.seconds for row in rows if row.status == Status.SUCCESS], 0.5)
+    words = ngettext("%(count)d execution", "%(count)d executions", len(rows)) % {"count": len(rows)}
+    if failed:
+        words += _(", %(count)d failed") % {"count": failed}
+    if usual is not None:
+        words += _(", typically %(duration)s") % {"duration": duration(usual)}
+    return Cell(len(rows), failed, f"{when}: {words}")
+
+
+def _changes(task: Task, shows_env: bool) -> list[dict[str, Any]]:
+    """Return the latest revisions with the fields that changed, newest first; the first one says that it was made."""
+    revisions = list(
+        TaskRevision.objects.filter(task=task)
+        .select_related("created_by")
+        .order_by("-number")[: REVISIONS + 1]
+    )
+    found = []
+    for index, revision in enumerate(revisions[:REVISIONS]):
+        before = revisions[index + 1] if index + 1 < len(revisions) else None
+        fields = [] if before is None else _differences(before.spec, revision.spec, shows_env)
+        if before is None or fields:
+            found.append({"revision": revision, "fields": fields, "is_first": revision.number == 1})
+    return found
+
+
+def _differences(old: Mapping[str, Any], new: Mapping[str, Any], shows_env: bool) -> list[FieldChange]:
+    before, after = (cast("TaskSpec", spec) for spec in (old, new))
+    changes = diff_spec(before, after)
+    if shows_env:
+        return changes
+    return [FieldChange(c.field, MASK, MASK) if c.field == "task_env" else c for c in changes]

@@ -1,0 +1,129 @@
+"""Configuration in and out: the plan stands on the screen before anything is written."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from django import forms
+from django.conf import settings
+from django.contrib import messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from scheduler.config_file import ConfigError, ConfigProblem, dump_config, parse_config
+from scheduler.models import Task
+from scheduler.plan_text import plan_lines
+from scheduler.services.configuration import ImportPlan, apply_import, export_specs, plan_import
+from scheduler.views.shell import now, page, require
+
+NAME = "config.json"
+LARGEST = 5 * 1024 * 1024
+PREVIEW = 100_000
+SHOWN = 200
+
+
+class ImportForm(forms.Form):
+    """A configuration as a file or as text."""
+
+    file = forms.FileField(required=False)
+    text = forms.CharField(required=False, widget=forms.Textarea, strip=False)
+    prune = forms.BooleanField(required=False)
+
+    def given(self) -> str:
+        """Return the text; a file comes first. Bytes that are no UTF-8 are kept for the parser to name."""
+        file = self.cleaned_data.get("file")
+        if file is not None:
+            return str(file.read(LARGEST + 1).decode("utf-8-sig", "surrogateescape"))
+        return str(self.cleaned_data.get("text") or "")
+
+
+def import_page(request: HttpRequest) -> HttpResponse:
+    """Ask for a configuration, show what importing it would do, and do it."""
+    require(request, "add_task", "change_task", "delete_task")
+    form = ImportForm(request.POST or None, request.FILES or None)
+    context: dict[str, Any] = {"title": _("Import"), "text": "", "prune": False}
+    if request.method != "POST" or not form.is_valid():
+        context["text"] = _installed_config() if request.GET.get("from") == "folder" else ""
+        context["has_file"] = (settings.SCHEDULER_TASKS_DIR / NAME).is_file()
+        return page(request, "scheduler/import.html", context)
+    text, prune = form.given(), form.cleaned_data["prune"]
+    context.update(text=text, prune=prune)
+    try:
+        document = parse_config(text, file=NAME)
+        plan = plan_import(document, prune=prune, now=now())
+        if request.POST.get("action") == "apply" and request.POST.get("plan") == digest_of(plan):
+            plan = apply_import(document, prune=prune, user=request.user, now=now())  # type: ignore[arg-type]
+            return _done(request, plan)
+    except ConfigError as error:
+        context.update(problems=_problems(error.problems), problem_count=len(error.problems))
+        return page(request, "scheduler/import.html", context)
+    is_stale = request.POST.get("action") == "apply"
+    context.update(plan=plan, digest=digest_of(plan), is_stale=is_stale, shown=SHOWN)
+    return page(request, "scheduler/import.html", context)
+
+
+def _installed_config() -> str:
+    """Return the configuration that lies beside the scripts; nothing when it cannot be read."""
+    try:
+        return (settings.SCHEDULER_TASKS_DIR / NAME).read_text(encoding="utf-8")[:LARGEST]
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def digest_of(plan: ImportPlan) -> str:
+    """Return what tells one plan from another, without the instants that pass while somebody reads."""
+    lines = [line for line in plan_lines(plan) if not line.startswith("    next runs")]
+    return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def _problems(problems: list[ConfigProblem]) -> list[dict[str, Any]]:
+    return [
+        {
+            "line": problem.line,
+            "column": problem.column,
+            "path": problem.path,
+            "message": problem.message,
+            "found": problem.found,
+            "allowed": problem.allowed,
+        }
+        for problem in problems[:SHOWN]
+    ]
+
+
+def _done(request: HttpRequest, plan: ImportPlan) -> HttpResponse:
+    words = _("Imported: %(created)d created, %(changed)d changed, %(removed)d removed, %(same)d unchanged.")
+    counts = {
+        "created": len(plan.created),
+        "changed": len(plan.changed),
+        "removed": len(plan.removed),
+        "same": len(plan.unchanged),
+    }
+    messages.success(request, words % counts)
+    return HttpResponseRedirect(reverse("admin:scheduler_task_changelist"))
+
+
+def export_page(request: HttpRequest) -> HttpResponse:
+    """Show the configuration as it would be written, or download it."""
+    require(request, "view_task", "change_task")
+    tag = request.GET.get("tag", "")[:64]
+    rows: QuerySet[Task] = Task.objects.tagged(tag) if tag else Task.objects.all()
+    text = dump_config(export_specs(list(rows.order_by("task_id"))))
+    if "download" in request.GET:
+        response = HttpResponse(text, content_type="application/json")
+        response["Content-Disposition"] = f'attachment; filename="{NAME}"'
+        return response
+    count = len(json.loads(text)["tasks"])
+    context = {
+        "title": _("Export"),
+        "tag": tag,
+        "text": text[:PREVIEW],
+        "is_cut": len(text) > PREVIEW,
+        "count_text": ngettext("%(count)d task", "%(count)d tasks", count) % {"count": count},
+        "tags": sorted({name for tags in Task.objects.values_list("tags", flat=True) for name in tags})[:200],
+    }
+    return page(request, "scheduler/export.html", context)
