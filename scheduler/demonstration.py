@@ -477,6 +477,7 @@ class _Story:
         row.status, row.finished_at = Status.TECHNICAL_FAILURE, self.now - timedelta(minutes=2)
         row.started_at = row.finished_at - timedelta(seconds=task.profile.seconds)
         row.exit_code, row.reason = task.profile.exit_code, f"exit code {task.profile.exit_code}"
+        row.trigger, row.scheduled_for, row.queued_at = Trigger.MANUAL, None, row.started_at
         self.rows.append(
             DemoExecution(
                 row.task_id,
@@ -486,7 +487,6 @@ class _Story:
                 row.finished_at,
                 attempt=row.attempt + 1,
                 is_outcome=False,
-                scheduled_for=row.scheduled_for,
                 not_before=self.now + timedelta(minutes=7),
             )
         )
