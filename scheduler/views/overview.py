@@ -20,7 +20,7 @@ from scheduler import selectors
 from scheduler.charts import Bucket, day_strip
 from scheduler.choices import Status
 from scheduler.models import Execution, Task
-from scheduler.statistics import Load, Typical, day_load, typical
+from scheduler.statistics import Load, Typical, day_load, typical, unindexed
 from scheduler.views.shell import live_part, now, query
 
 SPAN, WIDTH = timedelta(hours=24), timedelta(minutes=30)
@@ -82,7 +82,9 @@ def _usual(running: list[Execution]) -> dict[int, Typical]:
 def _waiting(present: datetime) -> Any:
     """Return what should have begun a minute ago."""
     due = Execution.objects.filter(status=Status.QUEUED).exclude(not_before__gt=present)
-    return due.filter(queued_at__lt=present - LATE).select_related("task").order_by("queued_at")[:10]
+    dated = due.annotate(at=unindexed("queued_at")).filter(at__lt=present - LATE)
+    pks = list(dated.order_by("at").values_list("pk", flat=True)[:10])
+    return Execution.objects.filter(pk__in=pks).select_related("task").order_by("queued_at", "pk")
 
 
 def _is_stuck(row: Execution, usual: Typical | None, present: datetime) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from typing import Any
 
 from django import forms
@@ -23,7 +22,8 @@ from scheduler.views.shell import now, page, require
 
 NAME = "config.json"
 LARGEST = 5 * 1024 * 1024
-PREVIEW = 100_000
+PREVIEW = 100  # tasks
+LONGEST_PREVIEW = 100_000  # characters
 SHOWN = 200
 
 
@@ -112,17 +112,19 @@ def export_page(request: HttpRequest) -> HttpResponse:
     require(request, "view_task", "change_task")
     tag = request.GET.get("tag", "")[:64]
     rows: QuerySet[Task] = Task.objects.tagged(tag) if tag else Task.objects.all()
-    text = dump_config(export_specs(list(rows.order_by("task_id"))))
+    rows = rows.order_by("task_id")
+    wanted = rows if "download" in request.GET else rows[:PREVIEW]
+    text = dump_config(export_specs(list(wanted)))
     if "download" in request.GET:
         response = HttpResponse(text, content_type="application/json")
         response["Content-Disposition"] = f'attachment; filename="{NAME}"'
         return response
-    count = len(json.loads(text)["tasks"])
+    count = rows.count()
     context = {
         "title": _("Export"),
         "tag": tag,
-        "text": text[:PREVIEW],
-        "is_cut": len(text) > PREVIEW,
+        "text": text[:LONGEST_PREVIEW],
+        "is_cut": count > PREVIEW or len(text) > LONGEST_PREVIEW,
         "count_text": ngettext("%(count)d task", "%(count)d tasks", count) % {"count": count},
         "tags": sorted({name for tags in Task.objects.values_list("tags", flat=True) for name in tags})[:200],
     }
