@@ -29,7 +29,7 @@ def history(request: HttpRequest, pk: int) -> HttpResponse:
     if status:
         rows = rows.filter(status=status)
     try:
-        found = KeysetPage(rows, size=PAGE, cursor=request.GET.get("cursor", ""))
+        found: KeysetPage[Execution] = KeysetPage(rows, size=PAGE, cursor=request.GET.get("cursor", ""))
     except BadCursorError:
         found = KeysetPage(rows, size=PAGE)
     usual = typical(selectors.recent_executions([task.pk], 30)[task.pk])

@@ -12,11 +12,11 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from scheduler.api.wire import MASK
 from scheduler.charts import Cell, Point, duration_chart, heat_map
 from scheduler.charts.scales import percentile
 from scheduler.choices import FAILED, Status
 from scheduler.config_file import FieldChange, TaskSpec, diff_spec
+from scheduler.config_file.secrets import MASK
 from scheduler.models import Task, TaskRevision
 from scheduler.services.configuration import upcoming
 from scheduler.specs import task_to_spec
