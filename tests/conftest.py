@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -58,14 +58,19 @@ def stack(transactional_db: None, tmp_path: Path) -> Iterator[Stack]:
     made.close()
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def starts_processes(item: pytest.Item) -> bool:
+    """Tell whether a test is one of those that start an installation or a browser."""
+    return item.path.parent.name in ("faults", "acceptance")
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None]:
     """Let one process of pytest-xdist do what starts processes of its own, and begin with it: it takes longest."""
-    apart = [item for item in items if item.path.parent.name in ("faults", "acceptance")]
-    for item in apart:
-        item.add_marker(pytest.mark.xdist_group("real"))
-    chosen = set(apart)
-    items.sort(key=lambda item: item not in chosen)
+    for item in items:
+        if starts_processes(item):
+            item.add_marker(pytest.mark.xdist_group("real"))
+    yield
+    items.sort(key=lambda item: not starts_processes(item))
 
 
 def is_required(name: str) -> bool:
