@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any
 
 from django.db import connection
 from django.db.models import Max, Q
@@ -56,9 +55,9 @@ def outcomes_since(task_pks: Collection[int], since: datetime, *, limit: int) ->
     return found
 
 
-def _instant(value: Any) -> datetime:
-    """Return what a cursor gives for an instant: text from SQLite, where Django stores UTC."""
-    return datetime.fromisoformat(value).replace(tzinfo=UTC) if isinstance(value, str) else value
+def _instant(at: datetime) -> datetime:
+    """Return what a cursor gives for an instant; SQLite gives it without its zone, which is UTC."""
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def told_at(conditions: Iterable[Q]) -> dict[tuple[int, int, bool], datetime]:

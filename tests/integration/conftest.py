@@ -6,8 +6,11 @@ from typing import Any
 
 import pytest
 
+from notifications.channels import REGISTRY
+from notifications.services import wake
 from scheduler.services.tokens import create_token
 from tests.api_client import TokenClient, user_of
+from tests.notify import NotebookChannel
 from tests.simulation import Engine
 
 
@@ -28,3 +31,12 @@ def editor(as_role: Any) -> TokenClient:
 def engine(make_task: Any) -> Engine:
     """Return an engine that runs tasks by saying how they end."""
     return Engine(make_task)
+
+
+@pytest.fixture
+def notebook(monkeypatch: pytest.MonkeyPatch) -> NotebookChannel:
+    """Send webhooks to a list."""
+    channel = NotebookChannel()
+    monkeypatch.setitem(REGISTRY, "webhook", channel)
+    monkeypatch.setattr(wake, "_woken_at", float("-inf"))
+    return channel
