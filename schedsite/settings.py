@@ -10,6 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.templatetags.static import static
 from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from schedsite import environment as env
 
@@ -65,6 +66,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "schedsite.busy.BusyDatabaseMiddleware",
 ]
 
 TEMPLATES = [
@@ -315,7 +317,12 @@ UNFOLD: dict[str, Any] = {
                 "title": _("Installation"),
                 "separator": True,
                 "items": [
-                    _link(_("System"), "monitor_heart", "admin:scheduler_system", "scheduler.view_process"),
+                    _link(
+                        pgettext_lazy("page", "System"),
+                        "monitor_heart",
+                        "admin:scheduler_system",
+                        "scheduler.view_process",
+                    ),
                     _link(_("Import"), "upload_file", "admin:scheduler_import", "scheduler.add_task"),
                     _link(_("Export"), "download", "admin:scheduler_export", "scheduler.change_task"),
                     _link(_("API"), "api", "docs"),

@@ -441,7 +441,7 @@ class _Story:
         spec = task.spec
         if not spec["task_schedule"]:
             return
-        end = self.now if spec["task_enabled"] else self.now - timedelta(days=2)
+        end = self.now - timedelta(seconds=1 if spec["task_enabled"] else 172_800)
         slots = slots_between(
             parse_schedule(spec["task_schedule"], spec["task_timezone"] or "UTC"), self.begin, end
         )

@@ -224,7 +224,7 @@ class TaskForm(TaskModelForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.spec: TaskSpec | None = None
-        if not self.fields:
+        if "schedule" not in self.fields:
             return  # shown read-only: every field stands as text
         own = self.instance.pk
         self.fields["depends_on"].widget = UpstreamsWidget(excluded=own)

@@ -13,6 +13,7 @@ from django.db.models import Count, Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 
 from scheduler import selectors, statistics
 from scheduler.choices import Status
@@ -55,7 +56,7 @@ def system(request: HttpRequest) -> HttpResponse:
     frame = {"id": "system", "url": query(seen=digest), "body": body, "every": 5}
     if "seen" in request.GET:
         return render(request, "scheduler/_live.html", frame)
-    return page(request, "scheduler/system.html", {"title": _("System"), "frame": frame})
+    return page(request, "scheduler/system.html", {"title": pgettext("page", "System"), "frame": frame})
 
 
 def _processes(present: Any) -> list[tuple[Process, int]]:

@@ -52,7 +52,8 @@ def import_page(request: HttpRequest) -> HttpResponse:
         context["has_file"] = (settings.SCHEDULER_TASKS_DIR / NAME).is_file()
         return page(request, "scheduler/import.html", context)
     text, prune = form.given(), form.cleaned_data["prune"]
-    context.update(text=text, prune=prune)
+    # Bytes that are no UTF-8 stay in what is checked, which names them, and cannot be shown.
+    context.update(text=text.encode("utf-8", "replace").decode(), prune=prune)
     try:
         document = parse_config(text, file=NAME)
         plan = plan_import(document, prune=prune, now=now())

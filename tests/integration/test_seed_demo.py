@@ -1,0 +1,94 @@
+"""The demonstration: believable, the same each time, and only where nothing is lost."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from scheduler.choices import ACTIVE, RETRIED, Status
+from scheduler.demonstration import demo_history, demo_tasks
+from scheduler.models import Execution, ExecutionLog, Run, Task, TaskRevision
+from scheduler.services.demonstration import seed_demonstration
+
+NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+
+
+def seeded(**options: int) -> None:
+    seed_demonstration(now=NOW, days=options.pop("days", 12), **options)  # type: ignore[arg-type]
+
+
+def test_it_has_every_status_names_in_two_languages_and_logs(db: None) -> None:
+    seeded()
+
+    assert set(Execution.objects.values_list("status", flat=True)) == set(Status) - {Status.CANCELLED}
+    assert Task.objects.count() == 25
+    assert Task.objects.filter(name="库存检查").exists() and Task.objects.filter(name="Mail digest").exists()
+    assert ExecutionLog.objects.exists()
+    assert TaskRevision.objects.filter(number=2).exists()
+
+
+def test_its_rows_keep_the_rules_of_the_real_ones(db: None) -> None:
+    seeded()
+
+    rows = list(Execution.objects.select_related("task"))
+    for row in rows:
+        assert row.queued_at <= NOW
+        assert (row.finished_at is None) == (row.status in ACTIVE)
+        assert not row.is_outcome or row.status not in ACTIVE
+        assert row.started_at is None or row.finished_at is None or row.started_at <= row.finished_at
+        if row.attempt > 1 and row.trigger != "manual":
+            assert row.trigger == "retry"
+    retried = [row for row in rows if not row.is_outcome and row.status not in ACTIVE]
+    assert {row.status for row in retried} <= RETRIED
+    assert not Run.objects.filter(finished_at=None).exclude(executions__status__in=ACTIVE).exists()
+
+
+def test_pipelines_run_in_order_and_a_failure_skips_what_follows(db: None) -> None:
+    seeded()
+
+    for row in Execution.objects.filter(task__task_id="load_warehouse", status=Status.SUCCESS):
+        upstreams = list(row.upstream_executions.all())
+        assert {upstream.task.task_id for upstream in upstreams} == {"clean_orders", "clean_customers"}
+        assert all(upstream.finished_at <= row.queued_at for upstream in upstreams if upstream.finished_at)
+    skipped = Execution.objects.filter(task__task_id="verify_backup", status=Status.SKIPPED).latest("pk")
+    cause = Execution.objects.filter(task__task_id="backup_database", is_outcome=True).latest("pk")
+    assert skipped.reason == f"upstream backup_database ended technical_failure, execution {cause.pk}"
+
+
+def test_the_same_seed_tells_the_same_story() -> None:
+    first, second = (demo_history(demo_tasks(10), now=NOW, days=5, seed=4) for _ in range(2))
+    other = demo_history(demo_tasks(10), now=NOW, days=5, seed=5)
+
+    assert first == second
+    assert first != other
+
+
+def test_it_refuses_where_there_are_tasks(make_task: object) -> None:
+    make_task("mine")  # type: ignore[operator]
+
+    with pytest.raises(CommandError, match=r"there are tasks already; .* use --force to go on"):
+        call_command("seed_demo")
+    assert Task.objects.count() == 1
+    call_command("seed_demo", "--force", "--days", "2", "--tasks", "3", stdout=StringIO())
+    assert Task.objects.count() == 4
+
+
+def test_many_plain_executions_for_measuring(db: None) -> None:
+    out = StringIO()
+
+    call_command("seed_demo", "--tasks", "40", "--executions", "2500", "--days", "9", stdout=out)
+
+    assert out.getvalue() == "40 tasks and 2500 executions were written\n"
+    assert (Task.objects.count(), Execution.objects.count(), Run.objects.count()) == (40, 2500, 2500)
+    oldest = Execution.objects.earliest("queued_at").queued_at
+    assert timedelta(days=8) < datetime.now(UTC) - oldest < timedelta(days=10)
+    assert not Execution.objects.filter(run=None).exists()
+
+
+@pytest.mark.parametrize("option", ["--days", "--tasks", "--executions"])
+def test_numbers_below_one_are_refused(db: None, option: str) -> None:
+    with pytest.raises(CommandError, match=f"{option} is 0; a number from 1 on is needed"):
+        call_command("seed_demo", option, "0")

@@ -1,0 +1,812 @@
+"""Pages of the operator's site, as a browser without scripts sees them."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.core.cache import cache
+from django.db import OperationalError, connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from scheduler.choices import Status
+from scheduler.config_file import dump_config
+from scheduler.models import Execution, ExecutionLog, Process, Run, Task
+from scheduler.services.accounts import make_roles
+from scheduler.services.configuration import export_specs
+from scheduler.services.tasks import save_task
+from scheduler.specs import task_to_spec
+from tests.conftest import NOON
+from tests.integration.test_admin import FORM, add_outcomes
+
+HTMX = {"HX-Request": "true"}
+NASTY = "\"'><script>alert(1)</script><img src=x onerror=alert(1)>"
+
+
+@pytest.fixture
+def site(admin_client: Client) -> Client:
+    return admin_client
+
+
+def member(role: str) -> Client:
+    """Return a client of a person with one of the roles."""
+    make_roles()
+    user = User.objects.create_user(role.lower(), password="pw", is_staff=True)
+    user.groups.add(Group.objects.get(name=role))
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def text_of(response: Any) -> str:
+    return str(response.content.decode())
+
+
+def part_url(html: str, name: str) -> str:
+    """Return the address from which a part of a page refreshes itself."""
+    found = re.search(rf'id="{name}" hx-get="([^"]+)"', html)
+    assert found
+    return found[1].replace("&amp;", "&")
+
+
+# --- all pages -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def everything(make_task: Any) -> dict[str, int]:
+    """Store a task and executions with markup in every text, and return their keys."""
+    task = make_task(
+        "a",
+        task_name=NASTY,
+        task_desc=NASTY,
+        task_exec=f"echo {NASTY}",
+        task_schedule="*/5 * * * *",
+        task_env={"A": NASTY},
+    )
+    make_task("b", task_dependencies=["a"])
+    save_task({**task_to_spec(task), "task_desc": f"{NASTY} again"}, task=task, user=None, now=NOON)
+    run = Run.objects.create(trigger="manual", first_task=task, created_at=NOON)
+    common: dict[str, Any] = {
+        "task": task,
+        "trigger": "manual",
+        "run": run,
+        "queued_at": NOON,
+        "started_at": NOON,
+        "finished_at": NOON + timedelta(seconds=4),
+        "reason": NASTY,
+        "worker": NASTY,
+        "exit_code": 2,
+    }
+    first = Execution.objects.create(**common, status=Status.TECHNICAL_FAILURE)
+    last = Execution.objects.create(**common, status=Status.TECHNICAL_FAILURE, is_outcome=True, attempt=2)
+    for execution in (first, last):
+        ExecutionLog.objects.create(execution=execution, offset=0, size=len(NASTY), text=NASTY)
+    now = datetime.now(UTC)
+    Process.objects.create(
+        kind="worker",
+        host_id=NASTY[:64],
+        host=NASTY,
+        pid=1,
+        start_ticks=1,
+        queue="q",
+        started_at=now,
+        heartbeat_at=now,
+    )
+    return {"task": task.pk, "execution": last.pk}
+
+
+def pages(keys: dict[str, int]) -> list[str]:
+    """Return the addresses of all pages of the site."""
+    of_task = ("task_page", "task_history_list", "task_change", "task_delete")
+    of_execution = ("execution_change", "execution_log_pane")
+    plain = (
+        "task_new",
+        "task_add",
+        "timeline",
+        "system",
+        "import",
+        "export",
+        "task_changelist",
+        "execution_changelist",
+    )
+    return [
+        reverse("admin:index"),
+        *(reverse(f"admin:scheduler_{name}") for name in plain),
+        reverse("admin:scheduler_task_changelist") + "?view=table",
+        *(reverse(f"admin:scheduler_{name}", args=[keys["task"]]) for name in of_task),
+        *(reverse(f"admin:scheduler_{name}", args=[keys["execution"]]) for name in of_execution),
+    ]
+
+
+def test_stored_text_is_text_on_every_page(site: Client, everything: dict[str, int]) -> None:
+    for url in pages(everything):
+        response = site.get(url)
+
+        assert response.status_code == 200, url
+        assert "<script>alert" not in text_of(response), url
+        assert "<img src=x" not in text_of(response), url
+
+
+def test_no_page_has_a_script_or_style_of_its_own(site: Client, everything: dict[str, int]) -> None:
+    for url in [*pages(everything), reverse("docs")]:
+        html = text_of(site.get(url))
+
+        inline = re.findall(r"<script(?![^>]*\bsrc=)[^>]*>", html)
+        assert [tag for tag in inline if "application/json" not in tag] == [], url
+        assert re.findall(r"\son[a-z]+=\"", html) == [], url
+        assert url == reverse("docs") or "<style" not in html, url
+
+
+def test_every_answer_carries_the_policy(site: Client, client: Client, everything: dict[str, int]) -> None:
+    for url in pages(everything):
+        policy = site.get(url).headers["Content-Security-Policy"]
+        assert "default-src 'none'" in policy
+        assert "script-src 'self' 'unsafe-eval';" in policy
+        assert "style-src 'self';" in policy
+    assert "style-src 'self' 'unsafe-inline'" in site.get(reverse("docs")).headers["Content-Security-Policy"]
+    assert "frame-ancestors 'none'" in client.get("/healthz").headers["Content-Security-Policy"]
+
+
+def test_no_page_names_another_host(site: Client, everything: dict[str, int]) -> None:
+    for url in pages(everything):
+        html = text_of(site.get(url))
+        assert re.findall(r'(?:src|href|action)="(?:https?:)?//[^"]+"', html) == [], url
+
+
+def test_viewers_read_and_cannot_write(site: Client, everything: dict[str, int]) -> None:
+    viewer = member("Viewer")
+
+    answers = {url: viewer.get(url).status_code for url in pages(everything)}
+
+    closed = {reverse(f"admin:scheduler_{name}") for name in ("task_new", "task_add", "import", "export")}
+    closed.add(reverse("admin:scheduler_task_delete", args=[everything["task"]]))
+    assert {url for url, status in answers.items() if status == 403} == closed
+    assert {status for url, status in answers.items() if url not in closed} == {200}
+
+
+def test_values_of_the_environment_are_hidden_from_those_who_may_not_edit(
+    site: Client, make_task: Any
+) -> None:
+    task = make_task("a", task_env={"TOKEN": "s3cret"})
+    save_task({**task_to_spec(task), "task_env": {"TOKEN": "n3w"}}, task=task, user=None, now=NOON)
+    url = reverse("admin:scheduler_task_page", args=[task.pk])
+
+    shown, hidden = text_of(site.get(url)), text_of(member("Operator").get(url))
+
+    assert "s3cret" in shown and "n3w" in shown
+    assert "TOKEN" in hidden and "s3cret" not in hidden and "n3w" not in hidden
+
+
+def test_a_busy_database_is_said_and_no_error(
+    site: Client, monkeypatch: pytest.MonkeyPatch, db: None
+) -> None:
+    def fail(*args: Any, **kwargs: Any) -> None:
+        raise OperationalError("database is locked")
+
+    monkeypatch.setattr("scheduler.selectors.find_tasks", fail)
+
+    response = site.get(reverse("admin:scheduler_task_changelist"))
+
+    assert (response.status_code, response.headers["Retry-After"]) == (503, "5")
+    assert "The database is busy" in text_of(response)
+
+
+# --- counts of queries and weight ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "most"),
+    [
+        ("index", 20),
+        ("scheduler_task_changelist", 10),
+        ("scheduler_timeline", 8),
+        ("scheduler_system", 16),
+        ("scheduler_export", 8),
+    ],
+)
+def test_pages_need_the_same_queries_for_one_task_and_for_many(
+    site: Client, make_task: Any, django_assert_num_queries: Any, name: str, most: int
+) -> None:
+    begin = datetime.now(UTC) - timedelta(hours=5)
+
+    def fill(numbers: range) -> None:
+        for number in numbers:
+            task = make_task(f"t{number}", task_schedule="* * * * *", task_tags=[f"tag{number}"])
+            add_outcomes(task, 3, Status.TIMEOUT, begin=begin)
+            Execution.objects.create(
+                task=task, status="running", trigger="manual", queued_at=begin, started_at=begin
+            )
+
+    fill(range(1))
+    url = reverse(f"admin:{name}")
+    site.get(url)
+    cache.clear()
+    with CaptureQueriesContext(connection) as one:
+        site.get(url)
+    fill(range(1, 30))
+    cache.clear()
+
+    assert len(one) <= most
+    with django_assert_num_queries(len(one)):
+        site.get(url)
+
+
+@pytest.mark.parametrize(
+    ("name", "most"),
+    [("task_page", 10), ("task_history_list", 7), ("task_change", 6)],
+)
+def test_pages_of_a_task_need_the_same_queries_for_any_history(
+    site: Client, make_task: Any, django_assert_num_queries: Any, name: str, most: int
+) -> None:
+    task = make_task("a", task_schedule="* * * * *")
+    add_outcomes(task, 1)
+    url = reverse(f"admin:scheduler_{name}", args=[task.pk])
+    with CaptureQueriesContext(connection) as one:
+        site.get(url)
+    add_outcomes(task, 200, Status.TIMEOUT, begin=NOON + timedelta(days=1))
+
+    assert len(one) <= most
+    with django_assert_num_queries(len(one)):
+        site.get(url)
+
+
+def test_a_full_page_of_tasks_is_below_300_kilobytes(site: Client, make_task: Any) -> None:
+    for number in range(30):
+        task = make_task(
+            f"a_rather_long_task_id_{number}",
+            task_name="A rather long name of a task",
+            task_schedule="* * * * *",
+        )
+        add_outcomes(task, 30, Status.TECHNICAL_FAILURE)
+
+    for view in ("cards", "table"):
+        response = site.get(reverse("admin:scheduler_task_changelist"), {"view": view})
+        assert len(response.content) < 300_000
+
+
+# --- tasks ---------------------------------------------------------------------------------------
+
+
+def test_the_list_is_filtered_by_state_tag_and_text(site: Client, make_task: Any) -> None:
+    add_outcomes(make_task("good", task_tags=["x"]), 1)
+    add_outcomes(make_task("bad", task_tags=["x", "y"]), 1, Status.TIMEOUT)
+    make_task("idle", task_enabled=False)
+    url = reverse("admin:scheduler_task_changelist")
+
+    def found(**query: str) -> set[str]:
+        html = text_of(site.get(url, query))
+        return {name for name in ("good", "bad", "idle") if f'<p class="s-id">{name}</p>' in html}
+
+    assert found() == {"good", "bad", "idle"}
+    assert found(state="failing") == {"bad"}
+    assert found(state="ok") == {"good"}
+    assert found(state="paused") == {"idle"}
+    assert found(state="never") == {"idle"}
+    assert found(tag="x") == {"good", "bad"}
+    assert found(tag="x", state="failing") == {"bad"}
+    assert found(q="oo") == {"good"}
+
+
+def test_the_title_says_how_many_fail(site: Client, make_task: Any) -> None:
+    add_outcomes(make_task("bad"), 1, Status.TIMEOUT)
+
+    assert re.search(r"<title>\s*\(1\) Tasks", text_of(site.get(reverse("admin:scheduler_task_changelist"))))
+
+
+def test_the_choice_of_a_table_is_remembered(site: Client, make_task: Any) -> None:
+    make_task("a")
+    url = reverse("admin:scheduler_task_changelist")
+
+    site.get(url, {"view": "table"})
+    again = text_of(site.get(url))
+
+    assert "s-task-table" in again
+
+
+def test_the_list_is_silent_until_something_changes(site: Client, make_task: Any) -> None:
+    task = make_task("a")
+    url = part_url(text_of(site.get(reverse("admin:scheduler_task_changelist"))), "tasks")
+
+    silent = site.get(url)
+    add_outcomes(task, 1, Status.TIMEOUT)
+    changed = site.get(url)
+
+    assert (silent.status_code, changed.status_code) == (204, 200)
+    assert text_of(changed).startswith('<div id="tasks" hx-get=')
+
+
+def test_buttons_on_a_card_answer_with_the_card_and_a_note(site: Client, make_task: Any) -> None:
+    task = make_task("a", task_name="Alpha", task_schedule="* * * * *")
+
+    started = site.post(reverse("admin:scheduler_task_run", args=[task.pk]), headers=HTMX)
+    paused = site.post(reverse("admin:scheduler_task_pause", args=[task.pk]), headers=HTMX)
+
+    note = json.loads(started.headers["HX-Trigger"])["schedsite:note"]
+    execution = Execution.objects.get()
+    assert note["text"] == "Alpha was started."
+    assert note["link"] == reverse("admin:scheduler_execution_change", args=[execution.pk])
+    assert f'id="task-{task.pk}"' in text_of(started)
+    assert ">Resume</button>" in text_of(paused)
+
+
+def test_several_tasks_are_paused_and_resumed_at_once(site: Client, make_task: Any) -> None:
+    tasks = [make_task(name, task_schedule="* * * * *") for name in ("a", "b")]
+    url = reverse("admin:scheduler_task_changelist")
+    chosen = {"_selected_action": [task.pk for task in tasks], "index": "0"}
+
+    site.post(url, {**chosen, "action": "disable"})
+    paused = Task.objects.filter(enabled=False).count()
+    answer = site.post(url, {**chosen, "action": "enable"}, follow=True)
+
+    assert paused == 2
+    assert Task.objects.filter(enabled=True).count() == 2
+    assert "2 tasks are scheduled again." in text_of(answer)
+
+
+def test_deleting_says_what_stays_what_is_cut_off_and_what_is_cancelled(site: Client, make_task: Any) -> None:
+    task = make_task("a")
+    make_task("down", task_dependencies=["a"])
+    add_outcomes(task, 1)
+    for status in ("queued", "running"):
+        Execution.objects.create(task=task, status=status, trigger="manual", queued_at=NOON, started_at=NOON)
+
+    one = text_of(site.get(reverse("admin:scheduler_task_delete", args=[task.pk])))
+    several = text_of(
+        site.post(
+            reverse("admin:scheduler_task_changelist"),
+            {"action": "delete_selected", "_selected_action": [task.pk], "index": "0"},
+        )
+    )
+
+    for html in (one, several):
+        assert "Its history and logs stay" in html
+        assert "1 queued execution is cancelled." in html
+        assert "1 execution runs; it goes on to its end." in html
+        assert "lose this dependency" in html and ">down</a>" in html
+        assert "related items" not in html
+
+
+# --- history -------------------------------------------------------------------------------------
+
+
+def test_history_pages_by_cursor_without_loss_or_repetition(site: Client, make_task: Any) -> None:
+    task = make_task("a")
+    stored = [row.pk for row in add_outcomes(task, 45)]
+    url = reverse("admin:scheduler_task_history_list", args=[task.pk])
+    seen: list[int] = []
+    html = text_of(site.get(url))
+    while True:
+        seen += [int(pk) for pk in re.findall(r"/execution/(\d+)/change/", html)]
+        older = re.search(r'href="([^"]+)"[^>]*>Older<', html)
+        if not older:
+            break
+        html = text_of(site.get(older[1].replace("&amp;", "&")))
+
+    assert seen == stored[::-1]
+    assert ">Newer<" in html
+
+
+def test_history_is_a_part_for_the_dialog_and_a_page_for_the_address(site: Client, make_task: Any) -> None:
+    task = make_task("a")
+    add_outcomes(task, 1)
+    url = reverse("admin:scheduler_task_history_list", args=[task.pk])
+
+    part, whole = text_of(site.get(url, headers=HTMX)), text_of(site.get(url))
+
+    assert "<html" not in part and "As a page" in part
+    assert "<html" in whole and "s-history" in whole
+
+
+def test_history_compares_with_what_is_typical(site: Client, make_task: Any) -> None:
+    task = make_task("a")
+    add_outcomes(task, 9)
+    at = NOON + timedelta(hours=1)
+    Execution.objects.create(
+        task=task,
+        status="success",
+        is_outcome=True,
+        trigger="manual",
+        queued_at=at,
+        started_at=at,
+        finished_at=at + timedelta(seconds=9),
+    )
+
+    html = text_of(site.get(reverse("admin:scheduler_task_history_list", args=[task.pk])))
+
+    assert "300 %" in html
+    assert "Typically 3.00 s, nearly always below 9.00 s" in html
+
+
+@pytest.mark.parametrize("cursor", ["x", "o.1.2", "😀", "a" * 500])
+def test_a_bad_cursor_shows_the_first_page(site: Client, make_task: Any, cursor: str) -> None:
+    task = make_task("a")
+    add_outcomes(task, 1)
+
+    response = site.get(reverse("admin:scheduler_task_history_list", args=[task.pk]), {"cursor": cursor})
+
+    assert response.status_code == 200 and "/execution/" in text_of(response)
+
+
+# --- one task ------------------------------------------------------------------------------------
+
+
+def test_the_page_of_a_task_shows_what_changed(site: Client, make_task: Any) -> None:
+    task = make_task("a", task_schedule="0 1 * * *")
+    save_task({**task_to_spec(task), "task_schedule": "0 2 * * *"}, task=task, user=None, now=NOON)
+
+    html = text_of(site.get(reverse("admin:scheduler_task_page", args=[task.pk])))
+
+    assert "Revision 2" in html
+    assert "<del>0 1 * * *</del> → <ins>0 2 * * *</ins>" in html
+
+
+# --- one execution -------------------------------------------------------------------------------
+
+
+def failed(task: Task, minutes: int, text: str, exit_code: int = 2) -> Execution:
+    """Store a failure with its output."""
+    at = NOON + timedelta(minutes=minutes)
+    execution = Execution.objects.create(
+        task=task,
+        status=Status.TECHNICAL_FAILURE,
+        is_outcome=True,
+        trigger="schedule",
+        queued_at=at,
+        started_at=at,
+        finished_at=at,
+        exit_code=exit_code,
+    )
+    ExecutionLog.objects.create(execution=execution, offset=0, size=len(text), text=text)
+    return execution
+
+
+def test_the_same_error_is_found_in_earlier_executions(site: Client, make_task: Any) -> None:
+    task = make_task("a")
+    same = failed(task, 1, "begin\n\x1b[31merror: order 17 is locked\x1b[0m\n")
+    failed(task, 2, "begin\nerror: disk full\n")
+    failed(task, 3, "begin\nerror: order 18 is locked\n", exit_code=3)
+    last = failed(task, 4, "begin\nerror: order 4711 is locked\n")
+
+    html = text_of(site.get(reverse("admin:scheduler_execution_change", args=[last.pk])))
+
+    assert "1 of the 3 earlier failures compared ended the same way." in html
+    section = html.split("The same error before")[1]
+    assert re.findall(r">#(\d+)</a>", section) == [str(same.pk)]
+
+
+def test_only_the_end_of_a_long_log_is_on_the_page(site: Client, make_task: Any) -> None:
+    execution = add_outcomes(make_task("a"), 1)[0]
+    for number in range(10):
+        text = f"{number}" * 60_000
+        ExecutionLog.objects.create(execution=execution, offset=number * 60_000, size=60_000, text=text)
+
+    response = site.get(reverse("admin:scheduler_execution_change", args=[execution.pk]))
+
+    assert len(response.content) < 200_000
+    assert "data-log-earlier" in text_of(response)
+
+
+def test_the_log_is_sent_in_parts(site: Client, make_task: Any) -> None:
+    execution = add_outcomes(make_task("a"), 1)[0]
+    for number in range(10):
+        ExecutionLog.objects.create(
+            execution=execution, offset=number * 60_000, size=60_000, text="x" * 60_000
+        )
+    url = reverse("admin:scheduler_execution_log", args=[execution.pk])
+    received, offset = 0, "0"
+
+    while True:
+        part = site.get(url, {"offset": offset})
+        if not part.content:
+            break
+        received, offset = received + len(part.content), part["X-Next-Offset"]
+        assert len(part.content) <= 330_000
+
+    assert (received, offset) == (600_000, "600000")
+
+
+def test_the_facts_of_a_running_execution_are_silent_until_it_ends(site: Client, make_task: Any) -> None:
+    execution = Execution.objects.create(
+        task=make_task("a"), status="running", trigger="manual", queued_at=NOON, started_at=NOON
+    )
+    page = text_of(site.get(reverse("admin:scheduler_execution_change", args=[execution.pk])))
+    url = part_url(page, "facts")
+
+    silent = site.get(url)
+    Execution.objects.filter(pk=execution.pk).update(status="success", finished_at=NOON)
+    ended = site.get(url)
+
+    assert (silent.status_code, ended.status_code) == (204, 200)
+    assert "hx-get" not in text_of(ended) and "Success" in text_of(ended)
+
+
+# --- form ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("schedule", "zone", "shown"),
+    [
+        ("30 2 * * *", "Europe/Berlin", "Europe/Berlin"),
+        ("0 0 30 2 *", "", "never"),
+        ("* * *", "", "fields"),
+        ("0 2 * * *", "Mars/Olympus", "the time zone &quot;Mars/Olympus&quot; is unknown"),
+        ("", "", "by hand or by the API only"),
+    ],
+)
+def test_a_schedule_is_answered_while_it_is_typed(site: Client, schedule: str, zone: str, shown: str) -> None:
+    response = site.get(reverse("admin:scheduler_schedule_hint"), {"schedule": schedule, "timezone": zone})
+
+    assert response.status_code == 200
+    assert shown in text_of(response)
+
+
+def test_the_answer_names_what_changes_of_the_clock_do(site: Client) -> None:
+    html = text_of(
+        site.get(
+            reverse("admin:scheduler_schedule_hint"), {"schedule": "30 2 * * *", "timezone": "Europe/Berlin"}
+        )
+    )
+
+    assert "02:30 does not exist; it runs at 03:00:00 CEST" in html
+    assert "02:30 comes twice; it runs once" in html
+    assert html.count("data-relative") == 5
+
+
+def test_variables_are_rows(site: Client, make_task: Any) -> None:
+    task = make_task("a", task_env={"A": "1"})
+    url = reverse("admin:scheduler_task_change", args=[task.pk])
+    fields = dict(re.findall(r'name="(\w+)" value="([^"]*)"', text_of(site.get(url))))
+
+    data = {**FORM, "task_id": "a", "env_name": ["A", "", "B"], "env_value": ["2", "", " x "]}
+    site.post(url, data)
+    twice = site.post(url, {**data, "env_name": ["A", "A"], "env_value": ["1", "2"]})
+
+    assert fields["env_name"] in ("A", "")
+    assert Task.objects.get().env == {"A": "2", "B": " x "}
+    assert "The name A comes twice." in text_of(twice)
+
+
+# --- new from a template -------------------------------------------------------------------------
+
+NEW = {"kind": "python", "task_id": "fresh", "name": "Fresh", "schedule": "0 2 * * *", "timezone": ""}
+
+
+@pytest.mark.parametrize(("kind", "file"), [("python", "main.py"), ("shell", "main.sh")])
+def test_a_template_makes_the_task_and_its_script(site: Client, settings: Any, kind: str, file: str) -> None:
+    answer = site.post(reverse("admin:scheduler_task_new"), {**NEW, "kind": kind})
+
+    task = Task.objects.get()
+    script = settings.SCHEDULER_TASKS_DIR / "fresh" / file
+    assert answer.headers["Location"] == reverse("admin:scheduler_task_page", args=[task.pk])
+    assert file in task.command and script.is_file()
+    assert script.stat().st_mode & 0o777 == 0o644
+
+
+def test_a_template_overwrites_nothing(site: Client, settings: Any) -> None:
+    script = settings.SCHEDULER_TASKS_DIR / "fresh" / "main.py"
+    script.parent.mkdir()
+    script.write_text("mine")
+
+    answer = site.post(reverse("admin:scheduler_task_new"), NEW)
+
+    assert "fresh/main.py is there already and is not overwritten" in text_of(answer)
+    assert script.read_text() == "mine"
+    assert not Task.objects.exists()
+
+
+def test_a_template_does_not_follow_a_link_out_of_the_folder(
+    site: Client, settings: Any, tmp_path: Any
+) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (settings.SCHEDULER_TASKS_DIR / "fresh").symlink_to(outside)
+
+    answer = site.post(reverse("admin:scheduler_task_new"), NEW)
+
+    assert "cannot be written" in text_of(answer)
+    assert list(outside.iterdir()) == []
+    assert not Task.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "text"),
+    [
+        ("task_id", "../up", "task_id"),
+        ("schedule", "0 0 30 2 *", "never"),
+        ("timezone", "Mars/Olympus", "unknown"),
+        ("name", "", "required"),
+    ],
+)
+def test_a_refused_template_writes_no_file_and_loses_nothing_typed(
+    site: Client, settings: Any, field: str, value: str, text: str
+) -> None:
+    answer = site.post(reverse("admin:scheduler_task_new"), {**NEW, "name": "Typed", field: value})
+
+    html = text_of(answer)
+    assert answer.status_code == 200 and "errorlist" in html and text in html
+    assert field == "name" or 'value="Typed"' in html
+    assert list(settings.SCHEDULER_TASKS_DIR.iterdir()) == []
+    assert not Task.objects.exists()
+
+
+def test_a_taken_id_leaves_no_script_behind(site: Client, settings: Any, make_task: Any) -> None:
+    make_task("fresh")
+
+    answer = site.post(reverse("admin:scheduler_task_new"), NEW)
+
+    assert "is taken" in text_of(answer)
+    assert not (settings.SCHEDULER_TASKS_DIR / "fresh").exists()
+
+
+# --- import and export ---------------------------------------------------------------------------
+
+
+def config(*specs: dict[str, Any]) -> str:
+    return json.dumps({"tasks": list(specs)})
+
+
+ONE = {"task_id": "one", "task_name": "One", "task_exec": "true", "task_schedule": "0 1 * * *"}
+
+
+def plan_of(html: str) -> str:
+    found = re.search(r'name="plan" value="(\w+)"', html)
+    assert found
+    return found[1]
+
+
+def test_a_plan_is_shown_before_it_is_applied(site: Client, make_task: Any) -> None:
+    make_task("one", task_schedule="0 3 * * *")
+    make_task("gone")
+    url = reverse("admin:scheduler_import")
+    data = {"text": config(ONE, {**ONE, "task_id": "two"}), "prune": "on"}
+
+    shown = text_of(site.post(url, {**data, "action": "plan"}))
+    before = set(Task.objects.values_list("task_id", flat=True))
+    site.post(url, {**data, "action": "apply", "plan": plan_of(shown)})
+
+    assert "+ two" in shown and "− gone" in shown and "~ one" in shown
+    assert "<del>0 3 * * *</del> → <ins>0 1 * * *</ins>" in shown
+    assert "Next runs before" in shown
+    assert "One task is removed: its history stays" in shown
+    assert before == {"one", "gone"}
+    assert set(Task.objects.values_list("task_id", flat=True)) == {"one", "two"}
+
+
+def test_a_plan_that_is_no_longer_true_is_shown_anew_and_not_applied(site: Client, make_task: Any) -> None:
+    url = reverse("admin:scheduler_import")
+    data = {"text": config(ONE)}
+    digest = plan_of(text_of(site.post(url, {**data, "action": "plan"})))
+    make_task("one", task_schedule="0 5 * * *")
+
+    answer = text_of(site.post(url, {**data, "action": "apply", "plan": digest}))
+
+    assert "The tasks changed since this plan was shown." in answer
+    assert Task.objects.get().schedule == "0 5 * * *"
+
+
+def test_mistakes_are_listed_with_their_place_and_nothing_is_lost(site: Client) -> None:
+    text = '{"tasks": [\n  {"task_id": "a", "task_name": "A", "task_exec": "x", "task_timout": 3}\n]}'
+
+    html = text_of(site.post(reverse("admin:scheduler_import"), {"text": text, "action": "plan"}))
+
+    assert "Refused: 1 mistake. Nothing was written." in html
+    assert "2:" in html and "task_timout" in html and "task_timeout" in html
+    assert "&quot;task_timout&quot;: 3" in html
+
+
+def test_a_file_is_imported(site: Client, tmp_path: Any) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(config(ONE))
+    with path.open("rb") as file:
+        html = text_of(site.post(reverse("admin:scheduler_import"), {"file": file, "action": "plan"}))
+
+    assert "+ one" in html
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00", b"[", b"\xef\xbb\xbf[]", b"null"])
+def test_no_file_breaks_the_page(site: Client, tmp_path: Any, content: bytes) -> None:
+    path = tmp_path / "config.json"
+    path.write_bytes(content)
+    with path.open("rb") as file:
+        response = site.post(reverse("admin:scheduler_import"), {"file": file, "action": "plan"})
+
+    assert response.status_code == 200
+    assert not Task.objects.exists()
+
+
+def test_what_is_exported_is_what_import_takes(site: Client, make_task: Any) -> None:
+    make_task("a", task_schedule="0 1 * * *", task_tags=["x"])
+    make_task("b")
+
+    everything = text_of(site.get(reverse("admin:scheduler_export"), {"download": "1"}))
+    tagged = text_of(site.get(reverse("admin:scheduler_export"), {"download": "1", "tag": "x"}))
+    plan = text_of(site.post(reverse("admin:scheduler_import"), {"text": everything, "action": "plan"}))
+
+    assert everything == dump_config(export_specs())
+    assert [task["task_id"] for task in json.loads(tagged)["tasks"]] == ["a"]
+    assert "Nothing would change." in plan
+
+
+# --- timeline, system, overview ------------------------------------------------------------------
+
+
+def test_the_timeline_shows_what_ran_and_what_is_planned(site: Client, make_task: Any) -> None:
+    task = make_task("a", task_schedule="0 * * * *", now=datetime.now(UTC))
+    present = datetime.now(UTC)
+    add_outcomes(task, 1, Status.TIMEOUT, begin=present - timedelta(hours=1))
+    at = f"{present - timedelta(hours=3):%Y-%m-%dT%H:%M}Z"
+
+    html = text_of(site.get(reverse("admin:scheduler_timeline"), {"at": at, "hours": "6"}))
+
+    chart = html.split("<svg")[1].split("</svg>")[0]
+    assert chart.count("s-bar s-timeout") == 1
+    assert chart.count("s-bar s-planned") == 3
+    assert "s-now" in chart
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["at=x", "at=0001-01-01T00:00Z", "hours=0", "hours=9999", "page=99999999999", "at=9999-12-31T23:59Z"],
+)
+def test_the_timeline_takes_any_address(site: Client, make_task: Any, query: str) -> None:
+    make_task("a", task_schedule="* * * * *")
+
+    assert site.get(f"{reverse('admin:scheduler_timeline')}?{query}").status_code == 200
+
+
+def test_the_overview_shows_what_is_stuck_and_what_is_late(site: Client, make_task: Any) -> None:
+    now = datetime.now(UTC)
+    slow, waiting = make_task("slow", task_name="Slow"), make_task("waiting", task_name="Waiting")
+    add_outcomes(slow, 5, begin=now - timedelta(days=1))
+    Execution.objects.create(
+        task=slow, status="running", trigger="manual", queued_at=now, started_at=now - timedelta(minutes=10)
+    )
+    Execution.objects.create(
+        task=waiting, status="queued", trigger="manual", queued_at=now - timedelta(minutes=3)
+    )
+
+    html = text_of(site.get(reverse("admin:index")))
+
+    attention = html.split("Needs attention")[1].split("</section>")[0]
+    assert "Slow" in attention and "runs far longer than usual" in attention
+    assert "Waiting" in attention and "is late" in attention
+    assert "of about 3.00 s" in html
+
+
+def test_the_day_strip_marks_slots_that_fall_together(site: Client, make_task: Any) -> None:
+    now = datetime.now(UTC)
+    hour = (now + timedelta(hours=3)).hour
+    for number in range(6):
+        make_task(f"t{number}", task_schedule=f"0 {hour} * * *", now=now)
+
+    html = text_of(site.get(reverse("admin:index")))
+
+    assert f"6 start together at {hour:02d}:00" in html
+    assert html.count('class="s-bar s-crowded"') == 1
+
+
+def test_the_system_page_shows_processes_queues_and_punctuality(site: Client, make_task: Any) -> None:
+    now = datetime.now(UTC)
+    Process.objects.create(
+        kind="cluster",
+        host_id="h",
+        host="web-1",
+        pid=7,
+        start_ticks=1,
+        queue="heavy",
+        started_at=now,
+        heartbeat_at=now,
+    )
+    add_outcomes(make_task("a"), 3)
+
+    html = text_of(site.get(reverse("admin:scheduler_system")))
+
+    assert "web-1:7" in html and ">heavy</td>" in html
+    assert "Half begin within" in html and "0.00 s" in html
+    assert "No dispatcher is alive" in html

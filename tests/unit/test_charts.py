@@ -1,0 +1,185 @@
+"""Charts: pure functions from numbers and texts to markup."""
+
+from __future__ import annotations
+
+import re
+from xml.etree import ElementTree
+
+import pytest
+
+from scheduler.charts import (
+    Bar,
+    Bucket,
+    Cell,
+    Lane,
+    Mark,
+    Point,
+    day_strip,
+    duration_chart,
+    heat_map,
+    lanes_chart,
+    outcome_strip,
+)
+from scheduler.charts.scales import bar_height, percentile, short_duration, ticks
+
+NASTY = "\"><script>alert('1')</script>&"
+
+
+def attributes(svg: str, selector: str, name: str) -> list[str]:
+    """Return an attribute of all elements whose class begins with `selector`."""
+    root = ElementTree.fromstring(svg)
+    return [
+        element.attrib[name]
+        for element in root.iter()
+        if element.attrib.get("class", "").startswith(selector) and name in element.attrib
+    ]
+
+
+def texts(svg: str) -> list[str]:
+    return [element.text or "" for element in ElementTree.fromstring(svg).iter("text")]
+
+
+def bar(seconds: float | None, status: str = "success") -> Bar:
+    return Bar(href="/x/", title="t", status=status, seconds=seconds)
+
+
+def test_heights_of_bars_are_in_proportion_to_durations() -> None:
+    svg = outcome_strip([bar(10), bar(20)], slots=2, label="l")
+
+    heights = [int(value) for value in attributes(svg, "s-bar", "height")]
+
+    assert heights == [16, 28]
+
+
+def test_one_very_long_run_leaves_the_others_visible() -> None:
+    assert bar_height(10, 10_000, 10, least=5, most=28) >= 10
+
+
+def test_a_bar_without_duration_has_the_least_height() -> None:
+    assert bar_height(None, 10, 10, least=5, most=28) == 5
+    assert bar_height(0, 0, 0, least=5, most=28) == 5
+
+
+def test_bars_stand_at_the_right_end_and_empty_places_are_marked() -> None:
+    svg = outcome_strip([bar(1)], slots=4, label="l")
+
+    assert attributes(svg, "s-nobar", "x") == ["0", "8", "16"]
+    assert attributes(svg, "s-bar", "x") == ["24"]
+
+
+def test_a_strip_without_executions_is_drawn() -> None:
+    assert len(attributes(outcome_strip([], slots=30, label="l"), "s-nobar", "x")) == 30
+
+
+@pytest.mark.parametrize(
+    "svg",
+    [
+        outcome_strip([Bar(NASTY, NASTY, "success", 1)], slots=1, label=NASTY),
+        duration_chart([Point(NASTY, NASTY, "success", 1, NASTY)], p50=1, p95=1, label=NASTY),
+        heat_map({(0, 0): Cell(1, 0, NASTY)}, days=[NASTY] * 7, label=NASTY),
+        day_strip([Bucket(NASTY, NASTY, 1, label=NASTY)], now_at=0.5, label=NASTY),
+        lanes_chart(
+            [Lane(NASTY, NASTY, [Mark(0, 1, "success", NASTY, NASTY)])],
+            ticks=[(0, NASTY)],
+            now_at=0.5,
+            label=NASTY,
+        ),
+    ],
+    ids=["strip", "durations", "heat", "day", "lanes"],
+)
+def test_every_text_is_escaped(svg: str) -> None:
+    assert "<script" not in svg
+    assert ElementTree.fromstring(svg).tag.endswith("svg")
+
+
+def test_lines_stand_at_their_durations_and_their_names_do_not_cover_each_other() -> None:
+    svg = duration_chart([Point("/", "t", "success", s, "") for s in (1, 2, 10)], p50=9.5, p95=10, label="l")
+
+    high, low = (float(value) for value in attributes(svg, "s-level", "y1"))
+    places = [float(y) for y in re.findall(r'y="([\d.]+)">p\d\d', svg)]
+
+    assert high < low
+    assert places[1] - places[0] >= 13
+
+
+def test_a_single_very_long_run_is_drawn_at_the_top() -> None:
+    svg = duration_chart(
+        [Point("/", "t", "success", 1, ""), Point("/", "t", "timeout", 9999, "")], p50=1, p95=1, label="l"
+    )
+
+    assert float(attributes(svg, "s-dot", "cy")[1]) == 10.0
+    assert float(attributes(svg, "s-dot", "cy")[0]) < 190
+
+
+@pytest.mark.parametrize(
+    ("count", "failed", "level"),
+    [(0, 0, "none"), (10, 0, "good"), (20, 1, "some"), (10, 1, "many"), (2, 1, "most")],
+)
+def test_level_of_an_hour_follows_its_share_of_failures(count: int, failed: int, level: str) -> None:
+    assert Cell(count, failed, "").level == level
+
+
+def test_the_map_has_a_square_for_each_hour_of_the_week() -> None:
+    svg = heat_map({}, days=list("MTWTFSS"), label="l")
+
+    assert len(attributes(svg, "s-heat s-heat-none", "x")) == 7 * 24
+
+
+def test_failures_stand_on_top_of_a_column_and_crowded_slots_have_a_colour_of_their_own() -> None:
+    buckets = [Bucket("/", "t", succeeded=3, failed=1), Bucket("/", "t", planned=4, crowded=True)]
+
+    svg = day_strip(buckets, now_at=0.5, label="l")
+    tops = dict(zip(attributes(svg, "s-bar", "class"), attributes(svg, "s-bar", "y"), strict=True))
+
+    assert float(tops["s-bar s-technical_failure"]) < float(tops["s-bar s-success"])
+    assert "s-bar s-crowded" in tops
+
+
+def test_marks_that_reach_beyond_the_span_are_cut_and_short_ones_stay_visible() -> None:
+    svg = lanes_chart(
+        [Lane("a", "/", [Mark(-1, 0.5, "success", "t"), Mark(0.5, 0.5, "planned", "t")])],
+        ticks=[],
+        now_at=None,
+        label="l",
+    )
+
+    xs, widths = ([float(v) for v in attributes(svg, "s-bar", name)] for name in ("x", "width"))
+    assert xs[0] == 210
+    assert widths == [490, 3]
+
+
+def test_a_long_name_is_shortened_and_whole_when_pointed_at() -> None:
+    svg = lanes_chart([Lane("n" * 60, "/", [])], ticks=[], now_at=None, label="l")
+
+    assert texts(svg) == ["n" * 27 + "…"]
+    assert f"<title>{'n' * 60}</title>" in svg
+
+
+@pytest.mark.parametrize(
+    ("largest", "expected"),
+    [
+        (0.3, [0.1, 0.2, 0.3]),
+        (38, [10, 20, 30, 40]),
+        (3600, [1200, 2400, 3600]),
+        (400_000, [172800, 345600, 518400]),
+    ],
+)
+def test_ticks_are_round_and_reach_the_largest(largest: float, expected: list[float]) -> None:
+    assert ticks(largest) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.25, "0.25s"), (12, "12s"), (90, "1.5m"), (300, "5m"), (5400, "1h30"), (7200, "2h")],
+)
+def test_short_durations(seconds: float, text: str) -> None:
+    assert short_duration(seconds) == text
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.5, 5), (0.95, 10), (0.0, 1), (1.0, 10)])
+def test_percentile_is_a_value_that_occurs(share: float, expected: float) -> None:
+    assert percentile([10, 9, 8, 7, 6, 5, 4, 3, 2, 1], share) == expected
+
+
+def test_percentile_of_nothing_is_none() -> None:
+    assert percentile([], 0.5) is None

@@ -1,0 +1,129 @@
+"""The state of a task in one sentence."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.utils import translation
+
+from scheduler.choices import Status
+from scheduler.models import Execution, Task
+from scheduler.sentences import clock, failing_streak, moment, status_sentence
+
+NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+
+
+def task(**fields: Any) -> Task:
+    return Task(task_id="t", name="T", timezone="UTC", **fields)
+
+
+def row(status: Status, hours_ago: float, **fields: Any) -> Execution:
+    at = NOW - timedelta(hours=hours_ago)
+    ended = status not in (Status.QUEUED, Status.RUNNING)
+    base: dict[str, Any] = {"queued_at": at, "scheduled_for": at, "is_outcome": ended}
+    if ended:
+        base |= {"started_at": at, "finished_at": at}
+    return Execution(status=status, **(base | fields))
+
+
+def sentence(*rows: Execution, **fields: Any) -> tuple[str, str]:
+    with translation.override("en"):
+        found = status_sentence(task(**fields), rows, NOW)
+    return found.text, found.tone
+
+
+@pytest.mark.parametrize(
+    ("at", "since", "adverb"),
+    [
+        (NOW - timedelta(hours=10), "02:00", "at 02:00"),
+        (NOW - timedelta(hours=20), "yesterday 16:00", "yesterday at 16:00"),
+        (NOW + timedelta(hours=20), "tomorrow 08:00", "tomorrow at 08:00"),
+        (NOW - timedelta(days=3), "21 Nov 12:00", "on 21 Nov at 12:00"),
+        (NOW - timedelta(days=400), "20 Oct 2025 12:00", "on 20 Oct 2025 at 12:00"),
+    ],
+)
+def test_instants_are_said_as_people_say_them(at: datetime, since: str, adverb: str) -> None:
+    with translation.override("en"):
+        assert (clock(at, "UTC", NOW), moment(at, "UTC", NOW)) == (since, adverb)
+
+
+def test_the_day_is_that_of_the_zone() -> None:
+    with translation.override("en"):
+        assert clock(NOW + timedelta(hours=5), "Asia/Shanghai", NOW) == "tomorrow 01:00"
+
+
+def test_a_streak_says_how_often_and_since_when() -> None:
+    rows = [row(Status.SUCCESS, 12), row(Status.TIMEOUT, 10), row(Status.TECHNICAL_FAILURE, 9)]
+
+    assert sentence(*rows) == ("Failed 2 times since 02:00", "bad")
+
+
+def test_a_waiting_retry_says_when_it_comes() -> None:
+    rows = [
+        row(Status.TECHNICAL_FAILURE, 10),
+        row(Status.TECHNICAL_FAILURE, 9),
+        row(Status.TECHNICAL_FAILURE, 8, is_outcome=False),
+        row(Status.QUEUED, 8, attempt=2, not_before=NOW + timedelta(minutes=12)),
+    ]
+
+    assert sentence(*rows) == ("Failed 3 times since 02:00, retries at 12:12", "bad")
+
+
+def test_attempts_that_were_retried_count_once() -> None:
+    rows = [row(Status.TIMEOUT, 10, is_outcome=False), row(Status.TIMEOUT, 9, attempt=2)]
+
+    assert len(failing_streak(rows)) == 1
+
+
+def test_skipped_and_missed_rows_do_not_end_a_streak() -> None:
+    rows = [row(Status.TIMEOUT, 10), row(Status.SKIPPED, 9), row(Status.TIMEOUT, 8), row(Status.MISSED, 7)]
+
+    assert sentence(*rows) == ("Failed 2 times since 02:00", "bad")
+
+
+def test_a_streak_longer_than_what_is_read_says_so() -> None:
+    rows = [row(Status.TIMEOUT, 30 - number) for number in range(30)]
+
+    assert sentence(*rows)[0] == "Failed at least 30 times, since yesterday 06:00 or before"
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "tone"),
+    [
+        (Status.SUCCESS, "Succeeded at 10:00", "good"),
+        (Status.BUSINESS_FAILURE, "Failed at 10:00", "bad"),
+        (Status.CANCELLED, "Cancelled at 10:00", "quiet"),
+        (Status.SKIPPED, "Skipped at 10:00", "quiet"),
+        (Status.MISSED, "Missed its slot of 10:00", "quiet"),
+        (Status.RUNNING, "Running since 10:00", "active"),
+        (Status.QUEUED, "Waiting for a worker since 10:00", "active"),
+    ],
+)
+def test_one_execution(status: Status, text: str, tone: str) -> None:
+    started = {"started_at": NOW - timedelta(hours=2)} if status == Status.RUNNING else {}
+
+    found, found_tone = sentence(row(status, 2, **started))
+
+    assert (found, found_tone) == (text, tone)
+
+
+def test_a_task_that_fails_and_runs_says_both() -> None:
+    rows = [row(Status.TIMEOUT, 3), row(Status.RUNNING, 1, started_at=NOW - timedelta(hours=1))]
+
+    assert sentence(*rows) == ("Running since 11:00. Failed at 09:00", "bad")
+
+
+def test_nothing_ran_yet() -> None:
+    assert sentence() == ("Has not run yet", "quiet")
+
+
+def test_a_paused_task_says_so_first() -> None:
+    assert sentence(row(Status.SUCCESS, 2), enabled=False) == ("Paused. Succeeded at 10:00", "quiet")
+
+
+def test_a_broken_schedule_comes_before_everything() -> None:
+    text, tone = sentence(row(Status.SUCCESS, 2), schedule_error="no such zone")
+
+    assert (text, tone) == ("Its schedule cannot be followed: no such zone", "bad")
