@@ -1,18 +1,20 @@
-"""The site in a real browser: dialog, live log, language; no console error and no request to another host."""
+"""Journeys through the site in a real browser: no console error, no breach of the policy, no request elsewhere."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 
 from scheduler.choices import Status
-from scheduler.models import Execution, ExecutionLog
+from scheduler.models import Execution, ExecutionLog, Task
+from scheduler.services.demonstration import seed_demonstration
 from tests.conftest import NOON, is_required
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -36,6 +38,7 @@ def page(live_server: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         page = browser.new_page()
+        page.complaints = complaints
         page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("dialog", lambda dialog: (complaints.append(dialog.message), dialog.dismiss()))
@@ -71,41 +74,224 @@ def store_executions(task: Any, count: int, status: Status = Status.SUCCESS) -> 
         )
 
 
-def test_the_history_dialog_pages_and_filters(page: Any, live_server: Any, make_task: Any) -> None:
-    task = make_task("a", task_name="<img src=x onerror=alert(1)>")
+NASTY = "\"'><script>alert(1)</script><img src=x onerror=alert(1)>"
+
+
+def test_the_history_dialog_pages_filters_and_shows_the_log_beside(
+    page: Any, live_server: Any, make_task: Any
+) -> None:
+    task = make_task("a", task_name=NASTY)
     store_executions(task, 25)
     store_executions(task, 2, Status.TIMEOUT)
+    latest = Execution.objects.latest("pk")
+    Execution.objects.filter(pk=latest.pk).update(log_size=len(NASTY), queued_at=NOON + timedelta(days=1))
+    ExecutionLog.objects.create(execution=latest, offset=0, size=len(NASTY), text=NASTY)
 
     page.goto(f"{live_server.url}/admin/scheduler/task/")
     page.get_by_role("link", name="History", exact=True).click()
-    dialog = page.locator("#schedsite-dialog[open]")
+    dialog = page.locator("#s-dialog[open]")
     dialog.locator("tbody tr").nth(19).wait_for()
+    dialog.get_by_role("button", name="Log").click()
+    dialog.locator("#s-log-pane pre").filter(has_text="<script>alert(1)").wait_for()
     dialog.get_by_role("link", name="Older").click()
     dialog.get_by_role("link", name="Newer").wait_for()
     second = dialog.locator("tbody tr").count()
     dialog.get_by_role("link", name="Timeout").click()
-    page.wait_for_function("document.querySelectorAll('#schedsite-dialog tbody tr').length === 2")
+    page.wait_for_function("document.querySelectorAll('#s-dialog tbody tr').length === 2")
     dialog.get_by_role("button", name="Close").click()
 
     assert second == 7
     assert dialog.count() == 0
 
 
-def test_the_log_of_a_running_execution_grows_and_is_text(
+def test_the_log_of_a_running_execution_grows_in_colour_and_is_text(
     page: Any, live_server: Any, make_task: Any
 ) -> None:
     execution = Execution.objects.create(
         task=make_task("a"), status=Status.RUNNING, trigger="manual", queued_at=NOON, started_at=NOON
     )
-    first, second = "<script>alert(1)</script>\n", "and the end\n"
+    first, second = f"{NASTY}\n\x1b[1;3", "1mred\x1b[0m\x1b]8;;http://x\x07 and the end\n"
     ExecutionLog.objects.create(execution=execution, offset=0, size=len(first), text=first)
 
     page.goto(f"{live_server.url}/admin/scheduler/execution/{execution.pk}/change/")
-    page.get_by_text("<script>alert(1)</script>").wait_for()
+    page.locator("#log").filter(has_text="<script>alert(1)").wait_for()
     ExecutionLog.objects.create(execution=execution, offset=len(first), size=len(second), text=second)
+    page.locator("#log").filter(has_text="and the end").wait_for(timeout=5000)
+    Execution.objects.filter(pk=execution.pk).update(status=Status.SUCCESS, finished_at=NOON)
+    page.locator("#facts").get_by_text("Success").wait_for(timeout=8000)
 
-    page.wait_for_function("document.getElementById('log').textContent.includes('and the end')", timeout=5000)
-    assert page.locator("#log").text_content() == first + second
+    assert page.locator("#log").text_content() == f"{NASTY}\nred and the end\n"
+    assert page.locator("#log span.a-bold.a-31").text_content() == "red"
+    assert page.locator("#log").locator("script, img, a").count() == 0
+
+
+def test_a_log_is_searched_and_read_from_its_beginning(page: Any, live_server: Any, make_task: Any) -> None:
+    store_executions(make_task("a"), 1)
+    execution = Execution.objects.get()
+    texts = ["the very first line\n" + "x" * 60_000 + "\n", "y" * 60_000 + "\nneedle one, needle two\n"]
+    offset = 0
+    for text in texts:
+        ExecutionLog.objects.create(execution=execution, offset=offset, size=len(text), text=text)
+        offset += len(text)
+
+    page.goto(f"{live_server.url}/admin/scheduler/execution/{execution.pk}/change/")
+    shortened = page.locator("#log").text_content()
+    page.get_by_role("button", name="before").click()
+    page.locator("#log").filter(has_text="the very first line").wait_for()
+    page.get_by_label("Search in the log").fill("needle")
+    found = page.locator("[data-log-found]").text_content()
+    page.keyboard.press("Enter")
+
+    assert "the very first line" not in shortened
+    assert page.locator("#log").text_content() == "".join(texts)
+    assert found == "2"
+    assert page.locator("[data-log-found]").text_content() == "1 / 2"
+
+
+def test_a_task_is_made_from_a_template_with_the_keyboard_alone(
+    page: Any, live_server: Any, settings: Any
+) -> None:
+    page.goto(f"{live_server.url}/admin/scheduler/task/new/")
+    page.keyboard.type("Fresh task")
+    page.keyboard.press("Tab")
+    page.keyboard.type("fresh")
+    page.keyboard.press("Tab")
+    page.keyboard.type("0 0 30 2 *")
+    page.get_by_role("alert").filter(has_text="never").wait_for()
+    page.keyboard.press("Control+A")
+    page.keyboard.type("0 2 * * *")
+    page.locator("#schedule-hint").get_by_text("At 02:00").wait_for()
+    page.keyboard.press("Enter")
+    page.get_by_text("Fresh task was made. Its script is tasks/fresh/main.py.").wait_for()
+
+    assert (settings.SCHEDULER_TASKS_DIR / "fresh" / "main.py").is_file()
+    assert Task.objects.get().schedule == "0 2 * * *"
+
+
+def test_running_and_pausing_from_a_card_stays_on_the_list(
+    page: Any, live_server: Any, make_task: Any
+) -> None:
+    make_task("a", task_name="Alpha", task_schedule="0 2 * * *")
+
+    page.goto(f"{live_server.url}/admin/scheduler/task/")
+    page.get_by_role("button", name="Run now: Alpha").click()
+    page.get_by_role("link", name="Alpha was started.").wait_for()
+    page.get_by_role("button", name="Pause: Alpha").click()
+    page.get_by_role("button", name="Resume: Alpha").wait_for()
+
+    assert page.url == f"{live_server.url}/admin/scheduler/task/"
+    assert Execution.objects.count() == 1 and not Task.objects.get().enabled
+
+
+def test_cancelling_asks_and_names_what_will_happen(page: Any, live_server: Any, make_task: Any) -> None:
+    execution = Execution.objects.create(
+        task=make_task("a"), status=Status.RUNNING, trigger="manual", queued_at=NOON, started_at=NOON
+    )
+    page.goto(f"{live_server.url}/admin/scheduler/execution/{execution.pk}/change/")
+
+    page.get_by_role("button", name="Cancel this execution").click()
+    question = page.locator("#s-confirm[open]")
+    question.get_by_text("The command and all that it started are stopped").wait_for()
+    question.get_by_role("button", name="Keep as it is").click()
+    execution.refresh_from_db()
+    kept = execution.cancel_requested_at
+    page.get_by_role("button", name="Cancel this execution").click()
+    question.get_by_role("button", name="Cancel this execution").click()
+    page.get_by_text("is being stopped").wait_for()
+    execution.refresh_from_db()
+
+    assert kept is None and execution.cancel_requested_at is not None
+
+
+def test_a_cycle_is_refused_beside_the_field(page: Any, live_server: Any, make_task: Any) -> None:
+    task = make_task("alpha")
+    make_task("beta", task_dependencies=["alpha"])
+    page.goto(f"{live_server.url}/admin/scheduler/task/{task.pk}/change/")
+
+    page.locator(".field-depends_on .select2-search__field").fill("bet")
+    page.locator(".select2-results__option", has_text="beta").click()
+    page.get_by_role("button", name="Save", exact=True).click()
+
+    row = page.locator(".field-depends_on, .form-row", has_text="Depends on").first
+    row.get_by_text("the dependencies would form a cycle").wait_for()
+    assert not task.upstreams.exists()
+
+
+def test_variables_are_added_and_removed_as_rows(page: Any, live_server: Any, make_task: Any) -> None:
+    task = make_task("a", task_env={"OLD": "1"})
+    page.goto(f"{live_server.url}/admin/scheduler/task/{task.pk}/change/")
+
+    page.get_by_role("button", name="Remove this variable").first.click()
+    page.get_by_role("button", name="Add a variable").click()
+    page.keyboard.type("NEW")
+    page.keyboard.press("Tab")
+    page.keyboard.type(NASTY)
+    page.get_by_role("button", name="Save", exact=True).click()
+    page.wait_for_url(f"**/task/{task.pk}/")
+    task.refresh_from_db()
+
+    assert task.env == {"NEW": NASTY}
+
+
+def test_an_import_shows_its_plan_first(page: Any, live_server: Any, make_task: Any) -> None:
+    make_task("old")
+    text = json.dumps({"tasks": [{"task_id": "new", "task_name": "New", "task_exec": "true"}]})
+    page.goto(f"{live_server.url}/admin/scheduler/task/import/")
+
+    page.get_by_label("Or text").fill(text)
+    page.get_by_label("Remove tasks that it does not name").check()
+    page.get_by_role("button", name="Show the plan").click()
+    page.get_by_text("− old").wait_for()
+    before = Task.objects.filter(task_id="new").exists()
+    page.get_by_role("button", name="Apply").click()
+    page.locator("#s-confirm[open]").get_by_text("One task is removed").wait_for()
+    page.locator("#s-confirm").get_by_role("button", name="Apply").click()
+    page.get_by_text("Imported: 1 created").wait_for()
+
+    assert not before
+    assert list(Task.objects.values_list("task_id", flat=True)) == ["new"]
+
+
+def test_no_page_is_wider_than_a_phone(page: Any, live_server: Any) -> None:
+    seed_demonstration(now=datetime.now(UTC), days=3, task_count=12)
+    page.set_viewport_size({"width": 390, "height": 844})
+    task, execution = Task.objects.get(task_id="backup_database"), Execution.objects.latest("pk")
+    addresses = [
+        "",
+        "scheduler/task/",
+        "scheduler/task/?view=table",
+        f"scheduler/task/{task.pk}/",
+        f"scheduler/task/{task.pk}/change/",
+        f"scheduler/task/{task.pk}/executions/",
+        f"scheduler/execution/{execution.pk}/change/",
+        *(f"scheduler/task/{name}/" for name in ("timeline", "system", "import", "export", "new")),
+    ]
+
+    wide = {}
+    for address in addresses:
+        page.goto(f"{live_server.url}/admin/{address}")
+        width = page.evaluate("document.documentElement.scrollWidth")
+        if width > 390:
+            wide[address] = width
+
+    assert wide == {}
+
+
+def test_a_lost_connection_is_said_and_heals(page: Any, live_server: Any, make_task: Any) -> None:
+    execution = Execution.objects.create(
+        task=make_task("a"), status=Status.RUNNING, trigger="manual", queued_at=NOON, started_at=NOON
+    )
+    page.goto(f"{live_server.url}/admin/scheduler/execution/{execution.pk}/change/")
+    text = "after the break\n"
+
+    page.route("**/log/*", lambda route: route.fulfill(status=503, body=""))
+    page.locator("#s-offline").filter(has_text="The connection is away").wait_for(timeout=15000)
+    page.unroute("**/log/*")
+    ExecutionLog.objects.create(execution=execution, offset=0, size=len(text), text=text)
+    page.locator("#log").filter(has_text="after the break").wait_for(timeout=15000)
+
+    assert page.locator("#s-offline").is_hidden()
+    page.complaints.clear()  # the browser itself reports the answers that were made to fail
 
 
 def test_the_language_is_switched_from_the_menu(page: Any, live_server: Any, make_task: Any) -> None:
@@ -115,6 +301,7 @@ def test_the_language_is_switched_from_the_menu(page: Any, live_server: Any, mak
     page.get_by_role("button", name="简体中文").click()
 
     page.get_by_role("heading", name="需要关注").wait_for()
+    page.get_by_role("link", name="运行状态", exact=True).first.wait_for()
 
 
 def test_the_overview_refreshes_itself(page: Any, live_server: Any, make_task: Any) -> None:
