@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from django.db import transaction
 
@@ -13,6 +13,7 @@ from notifications.choices import Scope
 from notifications.models import NotificationRule
 from notifications.services.projection import Draft, draft_rule, rule_spec
 from scheduler.config_file import ConfigError, ConfigProblem, validate_task
+from scheduler.config_file.fast_check import definition_check
 from scheduler.config_file.secrets import with_kept_secrets
 from scheduler.exceptions import ConflictError
 from scheduler.models import Task
@@ -31,12 +32,13 @@ def validate_rule(data: object, *, stored: NotificationRule | None = None) -> di
     Raises:
         ConfigError: with all problems; paths begin at the rule.
     """
-    try:
-        rule = validate_task({"task_notify": [data]}, partial=True)["task_notify"][0]
-        whole, findings = with_kept_secrets(rule, None if stored is None else rule_spec(stored))
+    if definition_check("rule")(data):
+        before = None if stored is None else rule_spec(stored)
+        data, findings = with_kept_secrets(cast("dict[str, Any]", data), before)
         if findings:
             raise ConfigError([finding.as_problem("") for finding in findings])
-        return validate_task({"task_notify": [whole]}, partial=True)["task_notify"][0]
+    try:
+        return validate_task({"task_notify": [data]}, partial=True)["task_notify"][0]
     except ConfigError as error:
         raise ConfigError([_from_rule(problem) for problem in error.problems]) from error
 
