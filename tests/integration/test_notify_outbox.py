@@ -98,7 +98,7 @@ def test_attempts_that_are_retried_do_not_count(make_task: Any) -> None:
         if number % 2 == 0:
             request_run(task, trigger=Trigger.MANUAL, user=None, now=now)
         [claimed] = claim(owner=owner, queue="default", limit=1, now=now)
-        finish([Report(claimed, Status.TECHNICAL_FAILURE, now, 2)])
+        finish([Report(claimed, Status.TECHNICAL_FAILURE, now, 2)], now=now)
         counts.append(Delivery.objects.count())
 
     assert counts == [0, 0, 0, 1]
