@@ -30,6 +30,11 @@ def latest_executions(task_pks: Collection[int]) -> dict[int, Execution]:
     return {row.task_id: row for row in rows}
 
 
+def task_ids() -> set[str]:
+    """Return the ids of all tasks."""
+    return set(Task.objects.values_list("task_id", flat=True))
+
+
 def find_tasks(
     *, is_enabled: bool | None, tag: str | None, text: str | None, statuses: Collection[str]
 ) -> TaskQuerySet:

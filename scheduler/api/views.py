@@ -123,7 +123,7 @@ class TaskViewSet(StrictViewSet):
     @operation("create_task", answer=docs.Task, status=201, request=docs.Task)
     def create(self, request: Request) -> Response:
         """Create a task."""
-        spec = validate_task(_without_read_only(request.data))
+        spec = validate_task(_without_read_only(request.data), known=selectors.task_ids())
         task = tasks.save_task(spec, task=None, user=_user(request), now=_now())
         return Response(_task_json(task, request), status=201)
 
@@ -136,7 +136,7 @@ class TaskViewSet(StrictViewSet):
     def update(self, request: Request, task_id: str) -> Response:
         """Replace a task; fields that are absent get their defaults. The id may change."""
         task = _task(task_id)
-        spec = validate_task(_without_read_only(request.data))
+        spec = validate_task(_without_read_only(request.data), known=selectors.task_ids())
         task = tasks.save_task(spec, task=task, user=_user(request), now=_now())
         return Response(_task_json(task, request))
 
@@ -150,7 +150,7 @@ class TaskViewSet(StrictViewSet):
             # Two changes of different fields at once must not undo each other.
             tasks.lock_graph()
             task = _task(task_id)
-            spec = validate_task({**task_to_spec(task), **changes})
+            spec = validate_task({**task_to_spec(task), **changes}, known=selectors.task_ids())
             task = tasks.save_task(spec, task=task, user=_user(request), now=_now())
         return Response(_task_json(task, request))
 

@@ -4,6 +4,7 @@ from scheduler.config_file.document import ConfigDocument, parse_config, read_co
 from scheduler.config_file.problems import ConfigError, ConfigProblem
 from scheduler.config_file.schema import FieldMetadata, load_schema, task_fields
 from scheduler.config_file.specs import FieldChange, TaskSpec, diff_spec, dump_config
+from scheduler.config_file.upstreams import cycle_finding, find_unknown
 from scheduler.config_file.validation import validate_task
 
 __all__ = [
@@ -13,8 +14,10 @@ __all__ = [
     "FieldChange",
     "FieldMetadata",
     "TaskSpec",
+    "cycle_finding",
     "diff_spec",
     "dump_config",
+    "find_unknown",
     "load_schema",
     "parse_config",
     "read_config",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -25,7 +25,9 @@ from scheduler.config_file.schema import fields_of
 from scheduler.config_file.schema_errors import unknown_field
 from scheduler.config_file.source import MAX_BYTES, MAX_PROBLEMS, Source, parse_source, raise_findings
 from scheduler.config_file.specs import TaskSpec, normal_task
-from scheduler.config_file.validation import find_in_task
+from scheduler.config_file.upstreams import MOST_HINTS, cycle_finding, find_unknown
+from scheduler.config_file.validation import find_in_task, task_id_of, upstreams_of
+from scheduler.engine.dependencies import find_cycle
 
 MAX_TASKS = 20_000
 LAYOUTS = '{"tasks": [...]}, a list of tasks, or one task'
@@ -38,7 +40,7 @@ class _Origin:
 
     source: Source
     keys: Keys
-    upstreams: list[str]
+    upstreams: list[object]
 
 
 @dataclass
@@ -89,30 +91,37 @@ class ConfigDocument:
         return self._starts[source.file][origin.keys]
 
 
-def read_config(path: Path) -> ConfigDocument:
+def read_config(path: Path, *, known: Collection[str] | None = None) -> ConfigDocument:
     """Return the configuration in a file, or in all ``*/config.json`` of a folder.
+
+    Args:
+        known: as for `parse_config`.
 
     Raises:
         ConfigError: it cannot be read, or is wrong; with all problems.
     """
     if not path.is_dir():
-        return _read([path])
+        return _read([path], known)
     files = sorted(path.glob("*/config.json"))
     if not files:
         near = f'; did you mean "{path / "config.json"}"?' if (path / "config.json").is_file() else ""
         raise ConfigError(
             [_file_problem(path, f"the folder must hold */config.json, but none was found{near}")]
         )
-    return _read(files)
+    return _read(files, known)
 
 
-def parse_config(raw: bytes | str, *, file: str) -> ConfigDocument:
+def parse_config(raw: bytes | str, *, file: str, known: Collection[str] | None = None) -> ConfigDocument:
     """Return the configuration in a text; `file` is what messages call it.
+
+    Args:
+        known: ids of stored tasks that those of the text may depend on as well, so that an unknown one is told with
+            all else; None: not asked here.
 
     Raises:
         ConfigError: it is wrong; with all problems.
     """
-    reader = _Reader()
+    reader = _Reader(known)
     reader.read(file, raw.encode("utf-8", "surrogatepass") if isinstance(raw, str) else raw)
     return reader.finish()
 
@@ -130,15 +139,15 @@ def _file_problem(path: Path, message: str) -> ConfigProblem:
     return ConfigProblem(str(path), None, None, "", message, printable(str(path)), "a config.json")
 
 
-def _read(files: list[Path]) -> ConfigDocument:
-    reader = _Reader()
+def _read(files: list[Path], known: Collection[str] | None) -> ConfigDocument:
+    reader = _Reader(known)
     for file in files:
         try:
             with file.open("rb") as stream:
                 raw = stream.read(MAX_BYTES + 1)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
-            reader.problems.append(_file_problem(file, f"the file must be readable, but is not: {reason}"))
+            reader.add(_file_problem(file, f"the file must be readable, but is not: {reason}"))
             continue
         reader.read(str(file), raw)
     return reader.finish()
@@ -147,10 +156,16 @@ def _read(files: list[Path]) -> ConfigDocument:
 class _Reader:
     """Gathers the tasks and the problems of one or many files."""
 
-    def __init__(self) -> None:
-        self.problems: list[ConfigProblem] = []
+    def __init__(self, known: Collection[str] | None) -> None:
+        self._known = known
+        self._problems: dict[str, list[ConfigProblem]] = {}  # by file, in the order in which they were read
         self._document = ConfigDocument()
         self._seen: dict[str, str] = {}
+        self._given: list[tuple[str, _Origin]] = []  # each task with the id that it names, valid or not
+
+    def add(self, problem: ConfigProblem) -> None:
+        """Keep a problem."""
+        self._problems.setdefault(problem.file, []).append(problem)
 
     def read(self, file: str, raw: bytes) -> None:
         """Take the tasks of one file; its problems do not hide those of the next."""
@@ -158,45 +173,67 @@ class _Reader:
             source, data = parse_source(file, raw)
             tasks = _tasks(source, data)
         except ConfigError as error:
-            self.problems += error.problems
+            self._problems.setdefault(file, []).extend(error.problems)
             return
-        findings = list(islice(self._read_tasks(source, tasks), MAX_PROBLEMS))
-        places = source.locate(finding.path for finding in findings) if findings else {}
-        self.problems += sorted(
-            (source.problem(finding, places) for finding in findings),
-            key=lambda problem: (problem.line or 0, problem.column or 0),
-        )
-        if len(findings) == MAX_PROBLEMS:
-            message = f"reading ended after {MAX_PROBLEMS:,} problems; there may be more"
-            self.problems.append(ConfigProblem(file, None, None, "", message, "", ""))
+        self._locate(source, self._read_tasks(source, tasks))
 
     def finish(self) -> ConfigDocument:
         """Return what was read, or raise with all problems."""
+        for source, findings in self._find_in_graph():
+            self._locate(source, findings)
         if len(self._document._origins) > MAX_TASKS:
             allowed = f"at most {MAX_TASKS:,} tasks"
             found = f"{len(self._document._origins):,}"
             message = f"the files must have {allowed} together, but {found} were found"
-            self.problems.append(ConfigProblem("", None, None, "", message, found, allowed))
-        if self.problems:
-            raise ConfigError(self.problems)
+            self.add(ConfigProblem("", None, None, "", message, found, allowed))
+        if self._problems:
+            raise ConfigError([p for group in self._problems.values() for p in sorted(group, key=_place)])
         return self._document
+
+    def _locate(self, source: Source, found: Iterable[Finding]) -> None:
+        """Keep what was found in a file, with its places."""
+        findings = list(islice(found, MAX_PROBLEMS))
+        places = source.locate(finding.path for finding in findings) if findings else {}
+        for finding in findings:
+            self.add(source.problem(finding, places))
+        if len(findings) == MAX_PROBLEMS:
+            message = f"reading ended after {MAX_PROBLEMS:,} problems; there may be more"
+            self.add(ConfigProblem(source.file, None, None, "", message, "", ""))
+
+    def _find_in_graph(self) -> Iterator[tuple[Source, list[Finding]]]:
+        """Yield what only all tasks together tell: unknown upstreams and a cycle among them."""
+        upstreams: dict[str, set[str]] = {}
+        for name, origin in self._given:  # one that depends on itself was told already
+            upstreams.setdefault(name, set()).update(_names(origin.upstreams) - {name})
+        hints = MOST_HINTS
+        known = {*(self._known or ()), *upstreams}
+        for _name, origin in self._given if self._known is not None else ():
+            unknown = list(find_unknown(origin.upstreams, known, hints=hints))
+            hints -= len(unknown)
+            if unknown:
+                yield origin.source, [finding.below(origin.keys) for finding in unknown]
+        cycle = find_cycle(upstreams)
+        if cycle:
+            first = next(origin for name, origin in self._given if name in cycle)
+            yield first.source, [cycle_finding(cycle).below(first.keys)]
 
     def _read_tasks(self, source: Source, tasks: list[tuple[Keys, object]]) -> Iterator[Finding]:
         for keys, given in tasks:
             task, notes = upgrade_task(given)
             is_sound = True
+            origin = _Origin(source, keys, upstreams_of(task))
+            self._given.append((task_id_of(task), origin))
             for finding in (*self._check_id(source, keys, task), *islice(find_in_task(task), MAX_PROBLEMS)):
                 is_sound = False
                 yield finding.below(keys)
             if is_sound and isinstance(task, dict):
-                upstreams = task.get("task_dependencies", [])
-                self._document._origins.append(_Origin(source, keys, upstreams))
+                self._document._origins.append(origin)
                 self._document.specs.append(normal_task(task))
                 self._document.notes += notes
 
     def _check_id(self, source: Source, keys: Keys, task: object) -> list[Finding]:
-        task_id = task.get("task_id") if isinstance(task, dict) else None
-        if not isinstance(task_id, str):
+        task_id = task_id_of(task)
+        if not task_id:
             return []
         first = self._seen.setdefault(task_id, f"{source.file}: {path_text(keys)}".removesuffix(": "))
         here = f"{source.file}: {path_text(keys)}".removesuffix(": ")
@@ -204,6 +241,15 @@ class _Reader:
             return []
         message = f"task_id must be unique, but {shorten(task_id)} stands in {first} already"
         return [Finding(("task_id",), message, shorten(task_id), "each id once")]
+
+
+def _names(upstreams: Iterable[object]) -> set[str]:
+    return {name for name in upstreams if isinstance(name, str)}
+
+
+def _place(problem: ConfigProblem) -> tuple[float, int]:
+    """Order problems of one file by their place; what concerns the file as a whole comes last."""
+    return (float("inf") if problem.line is None else problem.line, problem.column or 0)
 
 
 def _tasks(source: Source, data: object) -> list[tuple[Keys, object]]:

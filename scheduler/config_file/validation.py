@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, cast
 
 from scheduler.config_file.fast_check import definition_check
@@ -13,16 +13,20 @@ from scheduler.config_file.schema import allowed_words, fields_of
 from scheduler.config_file.schema_errors import find_schema_errors
 from scheduler.config_file.soundness import find_unsound
 from scheduler.config_file.specs import TaskSpec, given_fields, normal_task
+from scheduler.config_file.upstreams import FIELD, find_unknown
 from scheduler.engine.schedules import parse_schedule
 from scheduler.exceptions import InvalidScheduleError
 
 ANY_ZONE, ANY_TIME = "UTC", "0 0 * * *"
 
 
-def validate_task(data: object, *, file: str = "", partial: bool = False) -> TaskSpec:
+def validate_task(
+    data: object, *, file: str = "", partial: bool = False, known: Collection[str] | None = None
+) -> TaskSpec:
     """Return the normal form of one task from the API or a form.
 
     Args:
+        known: ids of the tasks that it may depend on; None: not asked here.
         partial: required fields may be missing, and only the fields given are returned, without defaults, to be laid
             over a stored task.
 
@@ -33,10 +37,24 @@ def validate_task(data: object, *, file: str = "", partial: bool = False) -> Tas
     if not findings:
         data, _notes = upgrade_task(data)
         findings = [f for f in find_in_task(data, partial=partial) if not (partial and f.is_absence)]
+        if known is not None:
+            findings += find_unknown(upstreams_of(data), {*known, task_id_of(data)})
     if findings:
         raise ConfigError([finding.as_problem(file) for finding in findings])
     task = cast(dict[str, Any], data)
     return given_fields(task) if partial else normal_task(task)
+
+
+def task_id_of(task: object) -> str:
+    """Return the id that a task names, whether it is valid or not; "" when it names none."""
+    task_id = task.get("task_id") if isinstance(task, dict) else None
+    return task_id if isinstance(task_id, str) else ""
+
+
+def upstreams_of(task: object) -> list[object]:
+    """Return what a task names as its upstreams, whether it is valid or not."""
+    upstreams = task.get(FIELD) if isinstance(task, dict) else None
+    return upstreams if isinstance(upstreams, list) else []
 
 
 def find_in_task(task: object, *, partial: bool = False) -> Iterator[Finding]:
@@ -84,10 +102,10 @@ def _schedule_error(expression: str, zone: str) -> str:
 
 
 def _check_dependencies(task: Mapping[str, Any]) -> Iterator[Finding]:
-    upstreams, task_id = task.get("task_dependencies", []), task.get("task_id")
-    yield from find_repeated(("task_dependencies",), upstreams)
+    upstreams, task_id = task.get(FIELD, []), task.get("task_id")
+    yield from find_repeated((FIELD,), upstreams)
     if task_id in upstreams:
-        path: Keys = ("task_dependencies", upstreams.index(task_id))
+        path: Keys = (FIELD, upstreams.index(task_id))
         message = f"the dependencies would form a cycle: {task_id} → {task_id}"
         yield Finding(path, message, shorten(task_id), "the id of another task")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ from django.db import connection, transaction
 from django.db.models import F, Max
 
 from scheduler.choices import Status
-from scheduler.config_file import ConfigError, ConfigProblem, TaskSpec
+from scheduler.config_file import ConfigError, ConfigProblem, TaskSpec, cycle_finding, find_unknown
 from scheduler.engine.dependencies import find_cycle
 from scheduler.engine.schedules import next_slot, parse_schedule
 from scheduler.models import Execution, Task, TaskDependency, TaskRevision
@@ -69,11 +69,10 @@ def find_problems(definitions: Sequence[Definition]) -> list[tuple[int, ConfigPr
             problems.append(
                 (index, problem("task_id", f'the task id "{name}" is taken', name, "an id not in use"))
             )
-        for position, upstream in enumerate(d.spec["task_dependencies"]):
-            if upstream not in known:
-                problems.append((index, _unknown_upstream(position, upstream, known)))
-            elif upstream == name:
-                problems.append((index, _cycle([name, name])))
+        upstreams = d.spec["task_dependencies"]
+        problems += [(index, finding.as_problem("")) for finding in find_unknown(upstreams, known)]
+        if name in upstreams:
+            problems.append((index, cycle_finding([name, name]).as_problem("")))
     return problems or _cycle_problems(definitions, own)
 
 
@@ -81,26 +80,6 @@ def problem(path: str, message: str, found: str, allowed: str) -> ConfigProblem:
     """Return a problem without a position, for forms and the API."""
     return ConfigProblem(
         file="", line=None, column=None, path=path, message=message, found=found, allowed=allowed
-    )
-
-
-def _unknown_upstream(position: int, upstream: str, known: Iterable[str]) -> ConfigProblem:
-    from difflib import get_close_matches
-
-    near = get_close_matches(upstream, list(known), n=1)
-    hint = f'; did you mean "{near[0]}"?' if near else ""
-    return problem(
-        f"task_dependencies[{position}]",
-        f'there is no task "{upstream}" to depend on{hint}',
-        upstream,
-        "the id of an existing task",
-    )
-
-
-def _cycle(path: Sequence[str]) -> ConfigProblem:
-    printed = " → ".join(path)
-    return problem(
-        "task_dependencies", f"the dependencies would form a cycle: {printed}", printed, "no cycle"
     )
 
 
@@ -120,7 +99,7 @@ def _cycle_problems(
     if not cycle:
         return []
     index = next(i for i, d in enumerate(definitions) if d.spec["task_id"] in cycle)
-    return [(index, _cycle(cycle))]
+    return [(index, cycle_finding(cycle).as_problem(""))]
 
 
 def write_definitions(

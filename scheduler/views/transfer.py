@@ -14,6 +14,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from scheduler import selectors
 from scheduler.config_file import ConfigError, ConfigProblem, dump_config, parse_config
 from scheduler.models import Task
 from scheduler.plan_text import plan_lines
@@ -55,7 +56,7 @@ def import_page(request: HttpRequest) -> HttpResponse:
     # Bytes that are no UTF-8 stay in what is checked, which names them, and cannot be shown.
     context.update(text=text.encode("utf-8", "replace").decode(), prune=prune)
     try:
-        document = parse_config(text, file=NAME)
+        document = parse_config(text, file=NAME, known=selectors.task_ids())
         plan = plan_import(document, prune=prune, now=now())
         if request.POST.get("action") == "apply" and request.POST.get("plan") == digest_of(plan):
             plan = apply_import(document, prune=prune, user=request.user, now=now())  # type: ignore[arg-type]

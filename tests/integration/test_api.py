@@ -78,7 +78,14 @@ def test_replacing_resets_absent_fields_to_their_defaults(editor: TokenClient, m
 
 def test_all_problems_of_a_task_are_told_with_their_paths(editor: TokenClient) -> None:
     response = editor.post(
-        "tasks", {"task_id": "a b", "task_name": "A", "task_timout": 1, "task_timeout": -1}
+        "tasks",
+        {
+            "task_id": "a b",
+            "task_name": "A",
+            "task_timout": 1,
+            "task_timeout": -1,
+            "task_dependencies": ["nobody"],
+        },
     )
 
     assert response.status_code == 400
@@ -87,6 +94,7 @@ def test_all_problems_of_a_task_are_told_with_their_paths(editor: TokenClient) -
         "task_exec",
         "task_timout",
         "task_timeout",
+        "task_dependencies[0]",
     }
     assert not Task.objects.exists()
 

@@ -132,6 +132,30 @@ def test_an_unknown_upstream_is_refused_with_the_nearest_id(tmp_path: Path) -> N
     assert not Task.objects.exists()
 
 
+def test_unknown_upstreams_and_cycles_are_told_together_with_all_else_in_order(tmp_path: Path) -> None:
+    broken = [
+        task("a", task_retry=-1, task_dependencies=["b", "nobody"]),
+        task("b", task_dependencies=["a", {"id": "a"}]),
+        {"task_name": "no id", "task_exec": "true", "task_dependencies": ["nobody-either", "no id"]},
+    ]
+
+    code, _, err = run(write(tmp_path, *broken))
+
+    places = [line.split(": ")[1] for line in err.splitlines() if ": " in line]
+    assert code == 1
+    assert places == [
+        "tasks[0].task_retry",
+        "tasks[0].task_dependencies",  # a → b → a
+        "tasks[0].task_dependencies[1]",
+        "tasks[1].task_dependencies[1]",
+        "tasks[2].task_id",
+        "tasks[2].task_dependencies[0]",
+        "tasks[2].task_dependencies[1]",
+    ]
+    assert "a → b → a" in err
+    assert not Task.objects.exists()
+
+
 def test_errors_come_as_json_when_asked_for(tmp_path: Path) -> None:
     code, out, _ = run(write(tmp_path, task("a", task_retry=-1)), "--json")
 

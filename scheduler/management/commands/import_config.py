@@ -11,6 +11,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
+from scheduler import selectors
 from scheduler.config_file import ConfigError, read_config
 from scheduler.plan_text import plan_lines
 from scheduler.services.configuration import ImportPlan, apply_import, plan_import
@@ -37,7 +38,7 @@ class Command(BaseCommand):
         """Plan, print, and apply unless told otherwise."""
         now = datetime.now(UTC)
         try:
-            document = read_config(options["path"])
+            document = read_config(options["path"], known=selectors.task_ids())
             if options["dry_run"] or options["check"]:
                 plan = plan_import(document, prune=options["prune"], now=now)
             else:

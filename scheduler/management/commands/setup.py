@@ -46,7 +46,7 @@ class Command(BaseCommand):
             self.stdout.write(f"There is no task yet, and no {path} to import.")
             return
         try:
-            plan = apply_import(read_config(path), prune=False, user=None, now=datetime.now(UTC))
+            plan = apply_import(read_config(path, known=()), prune=False, user=None, now=datetime.now(UTC))
         except ConfigError as error:
             self.stderr.write(str(error))
             self.stderr.write(
