@@ -24,6 +24,8 @@ ROOT = Path(settings.BASE_DIR)
 class Stack:
     """Starts processes of Schedsite against the database of the test; everything it started ends with it."""
 
+    WORKERS = 2
+
     def __init__(self, folder: Path, **more: str) -> None:
         self.folder = folder
         self.processes: list[subprocess.Popen[bytes]] = []
@@ -34,7 +36,7 @@ class Stack:
             "SCHEDULER_SPOOL_DIR": str(settings.SCHEDULER_SPOOL_DIR),
             "SCHEDULER_TASKS_DIR": str(settings.SCHEDULER_TASKS_DIR),
             "DATABASE_URL": _url(),
-            "SCHEDULER_WORKERS": "2",
+            "SCHEDULER_WORKERS": str(self.WORKERS),
             "SCHEDULER_SLOTS": "8",
             "SCHEDULER_HEARTBEAT": "0.5",
             "SCHEDULER_LEASE": "3",
@@ -93,6 +95,15 @@ def roles(worker: subprocess.Popen[bytes]) -> dict[str, list[int]]:
                 role = next((name for name in ("pusher", "monitor") if name in title), "worker")
                 found[role].append(child.pid)
     return found
+
+
+def whole_pool(worker: subprocess.Popen[bytes]) -> list[int]:
+    """Wait until all worker processes of a cluster are there and return their pids; one is kept for other jobs."""
+    size = Stack.WORKERS + 1
+    pids: list[int] = wait_until(
+        lambda: len(found := roles(worker)["worker"]) == size and found, what=f"{size} worker processes"
+    )
+    return pids
 
 
 def kill_cluster(worker: subprocess.Popen[bytes]) -> None:

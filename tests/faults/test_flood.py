@@ -15,7 +15,7 @@ from scheduler.models import Execution
 from scheduler.runner import Spool
 from scheduler.selectors import LARGEST_PIECE, read_log
 from scheduler.services.runs import request_run
-from tests.stack import Stack, roles, wait_until
+from tests.stack import Stack, roles, wait_until, whole_pool
 
 GIGABYTE = 1_000_000_000
 MEBIBYTE = 1 << 20
@@ -46,9 +46,7 @@ def test_a_gigabyte_of_output_keeps_worker_and_spool_small(stack: Stack, make_ta
     if not Spool(spool).can_punch_holes():
         pytest.skip("the file system of temporary files cannot punch holes")
     worker = stack.start("worker")
-    pids = wait_until(
-        lambda: len(found := roles(worker)["worker"]) == 2 and found, what="two worker processes"
-    )
+    pids = whole_pool(worker)
     execution = request_run(
         make_task("flood", task_exec=FLOOD), trigger=Trigger.MANUAL, user=None, now=datetime.now(UTC)
     )

@@ -15,7 +15,7 @@ from scheduler.choices import ACTIVE, Status, Trigger
 from scheduler.models import Execution
 from scheduler.services.runs import request_run
 from tests.faults.ledger import TASKS, check_history, ledger_tasks, stop_ticking, wait_for_successes
-from tests.stack import Stack, kill_cluster, roles, wait_until
+from tests.stack import Stack, kill_cluster, roles, wait_until, whole_pool
 
 
 @pytest.mark.parametrize("role", ["worker", "main", "sentinel", "pusher", "monitor", "cluster", "dispatcher"])
@@ -48,12 +48,9 @@ def test_killing_any_part_under_load_loses_and_repeats_nothing(
 def test_an_idle_worker_may_be_killed_and_work_goes_on(stack: Stack, make_task: Any) -> None:
     task = make_task("one")
     worker = stack.start("worker")
-    wait_until(lambda: len(roles(worker)["worker"]) == 2, what="two worker processes")
 
-    for index in (0, 1, 0):
-        pids = wait_until(
-            lambda: len(found := roles(worker)["worker"]) == 2 and found, what="two worker processes"
-        )
+    for index in (0, 1, 2):
+        pids = whole_pool(worker)
         os.kill(pids[index], signal.SIGKILL)
         wait_until(lambda gone=pids[index]: gone not in roles(worker)["worker"], what="the death")
         execution = request_run(task, trigger=Trigger.MANUAL, user=None, now=datetime.now(UTC))
