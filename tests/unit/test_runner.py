@@ -31,7 +31,7 @@ from scheduler.runner import (
     start,
 )
 
-CLAIM = "c0ffee"
+CLAIM = f"c{os.getpid()}"  # a stop looks for all that carries it: another test process must not be found
 LONG = 600  # seconds; whatever sleeps that long was killed, or the test fails
 
 
@@ -446,7 +446,7 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from scheduler.runner import CommandSpec, Spool, command_environment, start
 env = command_environment({"TEST_RUN": sys.argv[4]})
-spec = CommandSpec(7, "c0ffee", sys.argv[3], env, Path("/"), None, 1 << 20, 0.2)
+spec = CommandSpec(7, sys.argv[5], sys.argv[3], env, Path("/"), None, 1 << 20, 0.2)
 start(spec, Spool(Path(sys.argv[2])))
 os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -455,7 +455,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 def die_after_start(spool: Spool, command: str) -> None:
     """Start a command from a worker that dies by SIGKILL right after."""
     root = str(Path(__file__).parents[2])
-    arguments = [sys.executable, "-c", WORKER, root, str(spool.root), command, str(os.getpid())]
+    arguments = [sys.executable, "-c", WORKER, root, str(spool.root), command, str(os.getpid()), CLAIM]
     assert subprocess.run(arguments, check=False).returncode == -signal.SIGKILL
 
 

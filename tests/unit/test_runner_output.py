@@ -21,7 +21,7 @@ from scheduler.runner import (
     command_environment,
 )
 
-CLAIM = "c0ffee"
+CLAIM = f"c{os.getpid()}"  # a stop looks for all that carries it: another test process must not be found
 MEBIBYTE = 1 << 20
 
 
@@ -262,12 +262,13 @@ from pathlib import Path
 from time import monotonic, sleep
 sys.path.insert(0, sys.argv[1])
 from scheduler.runner import CommandSpec, LogReader, Spool, command_environment, start
+CLAIM = f"c{os.getpid()}"
 spool, until, texts = Spool(Path(sys.argv[2])), int(sys.argv[3]), sys.argv[4:]
 peak = lambda: int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) * 1024
 base = peak()
 watched, largest = [], {}
 for number, text in enumerate(texts):
-    spec = CommandSpec(number, "c0ffee", text, command_environment(), Path("/"), None, 1 << 20, 0.2)
+    spec = CommandSpec(number, CLAIM, text, command_environment(), Path("/"), None, 1 << 20, 0.2)
     watched.append((start(spec, spool), LogReader(spool, spec)))
 end = monotonic() + 25
 while watched and monotonic() < end:
@@ -283,7 +284,7 @@ while watched and monotonic() < end:
     looks = monotonic() + 0.25
     while watched and monotonic() < looks:
         for command, _ in watched:
-            blocks = os.stat(spool.path(command.spec.execution_id, "c0ffee", "out")).st_blocks * 512
+            blocks = os.stat(spool.path(command.spec.execution_id, CLAIM, "out")).st_blocks * 512
             largest[command.pid] = max(largest.get(command.pid, 0), blocks)
         sleep(0.003)
 assert not watched
