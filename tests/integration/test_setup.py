@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -143,3 +146,18 @@ def test_missing_configuration_is_said() -> None:
 
     assert "There is no task yet" in out
     assert err == ""
+
+
+def test_commands_say_so_before_setup_was_run(tmp_path: Path) -> None:
+    env = {**os.environ, "SCHEDULER_DATA_DIR": str(tmp_path), "DATABASE_URL": ""}
+
+    ended = subprocess.run(
+        [sys.executable, "manage.py", "export_config"], env=env, capture_output=True, text=True, check=False
+    )
+
+    assert ended.returncode == 1
+    assert ended.stdout == ""
+    assert re.fullmatch(
+        r"CommandError: the database lacks \d+ migrations of this version; run: python manage.py setup\n",
+        ended.stderr,
+    )

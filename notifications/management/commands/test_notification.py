@@ -6,14 +6,15 @@ import sys
 from datetime import UTC, datetime
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from notifications.choices import State
 from notifications.models import NotificationRule
 from notifications.services import trials
+from scheduler.management.base import DatabaseCommand
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     """Exits with 1 when a channel did not take the message."""
 
     help = "Send a test message to each channel of a notification rule and print what became of it."

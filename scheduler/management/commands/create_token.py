@@ -6,14 +6,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.contrib.auth import get_user_model
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
+from scheduler.management.base import DatabaseCommand
 from scheduler.services.tokens import create_token
 
 LONGEST_NAME, LONGEST_DAYS = 100, 36_500
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     """Prints the token once; only its hash is stored."""
 
     help = "Make an API token for a user and print it."

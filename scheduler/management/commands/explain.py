@@ -5,13 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
+from scheduler.management.base import DatabaseCommand
 from scheduler.models import Task
 from scheduler.services.explanations import explain
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     """Prints one sentence a line."""
 
     help = "Tell why a task ran, why it does not run, and what it waits for."

@@ -6,13 +6,14 @@ import os
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from scheduler.config_file import dump_config
+from scheduler.management.base import DatabaseCommand
 from scheduler.services.configuration import export_specs
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     """Writes a file whole or not at all."""
 
     help = "Write all tasks as config.json to PATH, or to standard output."

@@ -9,17 +9,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 
 from scheduler import selectors
 from scheduler.config_file import ConfigError, read_config
+from scheduler.management.base import DatabaseCommand
 from scheduler.plan_text import plan_lines
 from scheduler.services.configuration import ImportPlan, apply_import, plan_import
 
 DONE, REFUSED, WOULD_CHANGE = 0, 1, 2
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     """Exit codes: 0 done, 1 refused, 2 with --check when something would change."""
 
     help = "Import tasks from a config.json, or from a folder with */config.json."

@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 
+from scheduler.management.base import DatabaseCommand
 from scheduler.services.pruning import prune
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     """The dispatcher does the same once an hour."""
 
     help = "Delete executions older than their retention (SCHEDULER_HISTORY_DAYS, or the task's own)."

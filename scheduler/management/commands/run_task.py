@@ -7,11 +7,12 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils.timezone import localtime
 
 from scheduler.choices import ACTIVE, Status, Trigger
 from scheduler.exceptions import ConflictError
+from scheduler.management.base import DatabaseCommand
 from scheduler.models import Execution, Task
 from scheduler.selectors import read_log
 from scheduler.services.runs import request_run
@@ -19,7 +20,7 @@ from scheduler.services.runs import request_run
 POLL = 0.2
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     """With --wait it exits with the exit code of the last attempt (1 when there is none)."""
 
     help = "Run a task now."

@@ -5,13 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from scheduler.exceptions import ConflictError
+from scheduler.management.base import DatabaseCommand
 from scheduler.services.demonstration import seed_demonstration
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     """Refuses when there are tasks, unless it is told to go on."""
 
     help = "Write tasks with weeks of believable history into an empty database."
