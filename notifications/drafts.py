@@ -109,7 +109,8 @@ class ChannelDraft:
             words["subject_template"] = self.subject_template
         if self.kind == "apprise":
             urls = stored.get("urls", [])
-            words["urls"] = [self._value(url, _at(urls, url.kept)) for url in self.urls]
+            filled = [url for url in self.urls if url.typed or url.kept]
+            words["urls"] = [self._value(url, _at(urls, url.kept)) for url in filled]
         words["body_template"] = self.body_template
         return words
 
@@ -399,7 +400,7 @@ def _posted_channel(data: QueryDict, prefix: str, key: str, configs: Configs) ->
         secret=SecretDraft(typed=text("secret"), kept="1" if stored.get("secret") else ""),
         drops_secret=bool(text("drops_secret")),
         headers=headers,
-        urls=urls,
+        urls=urls or [SecretDraft()],
     )
 
 

@@ -88,10 +88,10 @@ def kind_word(kind: str) -> str:
     return str(KINDS[kind][0]) if kind in KINDS else kind
 
 
-def channel_words(kind: str, config: Mapping[str, Any], *, shows_address: bool) -> str:
-    """Return where the messages of a channel go, without what is secret."""
+def channel_words(kind: str, config: Mapping[str, Any]) -> str:
+    """Return where the messages of a channel go, without what is or may be secret."""
     try:
-        shown = masked_channel({"type": kind, **config}, shows_address=shows_address)
+        shown = masked_channel({"type": kind, **config}, shows_address=False)
         if kind == "webhook":
             return str(shown["url"])
         addresses = [str(value) for value in shown["recipients" if kind == "email" else "urls"]]

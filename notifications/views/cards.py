@@ -27,7 +27,6 @@ class RuleCard:
     sentence: str
     problem: str
     channels: Sequence[ChannelLine]
-    may_change: bool = False
 
     @property
     def tone(self) -> str:
@@ -37,9 +36,7 @@ class RuleCard:
         return "good" if self.rule.enabled else ""
 
 
-def rule_cards(
-    rules: Iterable[NotificationRule], *, shows_address: bool, shows_deliveries: bool
-) -> list[RuleCard]:
+def rule_cards(rules: Iterable[NotificationRule], *, shows_deliveries: bool) -> list[RuleCard]:
     """Return the cards of rules whose channels are prefetched; two queries."""
     rows = list(rules)
     channels = {rule.pk: list(rule.channels.all()) for rule in rows}
@@ -53,7 +50,7 @@ def rule_cards(
             [
                 ChannelLine(
                     channel,
-                    channel_words(channel.kind, channel.config, shows_address=shows_address),
+                    channel_words(channel.kind, channel.config),
                     last.get(channel.pk),
                 )
                 for channel in channels[rule.pk]

@@ -67,7 +67,7 @@ def task_card(request: HttpRequest, task: Task, **_kwargs: Any) -> SafeString | 
     if not rights.view:
         return None
     rules = selectors.rules_about(task)
-    cards = rule_cards(rules, shows_address=rights.change, shows_deliveries=rights.view_deliveries)
+    cards = rule_cards(rules, shows_deliveries=rights.view_deliveries)
     latest = Delivery.objects.filter(task=task).select_related("rule").newest_first()
     context = {
         "task": task,

@@ -57,7 +57,7 @@ def rule_list(request: HttpRequest) -> HttpResponse:
     paginator = Paginator(ordered, PAGE)
     part = paginator.get_page(whole_number(request, "page", 1, least=1, most=100_000))
     asked = {"state": state, "q": text}
-    cards = rule_cards(part, shows_address=rights.change, shows_deliveries=rights.view_deliveries)
+    cards = rule_cards(part, shows_deliveries=rights.view_deliveries)
     context = {
         "title": _("Rules"),
         "cards": [(card, rights.changes(card.rule.scope)) for card in cards],
@@ -105,7 +105,7 @@ def rule_page(request: HttpRequest, pk: int) -> HttpResponse:
     """Show one rule: what it says, whom it reaches, and its latest messages."""
     require(request, "view_notificationrule")
     rule, rights = find_rule(pk), rights_of(request)
-    card = rule_cards([rule], shows_address=rights.change, shows_deliveries=rights.view_deliveries)[0]
+    card = rule_cards([rule], shows_deliveries=rights.view_deliveries)[0]
     latest = Delivery.objects.filter(rule=rule).select_related("task", "rule").newest_first()
     context = {
         "title": rule.name or _("Rule %(id)s") % {"id": rule.pk},
