@@ -194,6 +194,18 @@ class RuleDraft:
             self.add_problems(error.problems)
             return None
 
+    def check_when(self, configs: Configs) -> dict[str, Any] | None:
+        """Return the valid rule, with a channel in place of its own as long as those are not valid; or None."""
+        try:
+            return validate_rule(self.words(configs))
+        except ConfigError:
+            pass
+        try:
+            return validate_rule({**self._own_words(), "channels": [ANY_CHANNEL]})
+        except ConfigError as error:
+            self.add_problems(error.problems)
+            return None
+
     def add_problems(self, problems: Iterable[ConfigProblem]) -> None:
         """Put each problem beside the field it is about."""
         for problem in problems:

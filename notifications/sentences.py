@@ -7,7 +7,7 @@ from typing import Any
 
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy
 
 from notifications.choices import Event
 from notifications.models import NotificationRule
@@ -48,18 +48,15 @@ def triggers_words(triggers: Sequence[str]) -> str:
 def rule_sentence(rule: Mapping[str, Any]) -> str:
     """Return when a rule (in the words of task_notify, valid) tells."""
     what, count = capfirst(triggers_words(rule["triggers"])), rule["threshold"]
-    if rule["repeat"] == ONCE:
-        when = ngettext(
-            "%(what)s: once, at the first of a series",
-            "%(what)s: once, when there were %(count)d in a row",
-            count,
-        )
+    is_once = rule["repeat"] == ONCE
+    if count == 1:
+        when = _("%(what)s: once, at the first of a series") if is_once else _("%(what)s: each time")
+    elif is_once:
+        when = _("%(what)s: once, when there were %(count)d in a row")
     elif rule["repeat"] == ALWAYS:
-        when = ngettext(
-            "%(what)s: each time", "%(what)s: each time, from the one that makes %(count)d in a row", count
-        )
+        when = _("%(what)s: each time, from the one that makes %(count)d in a row")
     else:
-        when = ngettext("%(what)s: each time", "%(what)s: after every %(count)d in a row", count)
+        when = _("%(what)s: after every %(count)d in a row")
     sentence = when % {"what": what, "count": count}
     if rule["cooldown"]:
         sentence += _("; then quiet for %(span)s") % {"span": span_words(rule["cooldown"])}

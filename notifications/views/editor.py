@@ -17,7 +17,6 @@ from django.utils.translation import gettext as _
 
 from notifications.choices import Scope
 from notifications.drafts import (
-    ANY_CHANNEL,
     KEY,
     Configs,
     RuleDraft,
@@ -225,21 +224,12 @@ def rehearse_draft(request: HttpRequest) -> HttpResponse:
     require(request, "view_notificationrule", "change_notificationrule")
     about = _subject(request)
     draft = _draft(request, about.configs)
-    words = draft.words(about.configs)
-    # Who gets the messages matters little here, so a rule is rehearsed before it has any channel.
-    spec = draft.check(about.configs) if words["channels"] else _without_channels(draft, words)
+    # Who gets the messages matters little here, so a rule is rehearsed before its channels are complete.
+    spec = draft.check_when(about.configs)
     if spec is None or about.tasks is None:
         problems = [*draft.problems, *about.problems]
         return render(request, "notifications/_trial_refused.html", {"problems": problems})
     return rehearsal(request, spec, about.tasks)
-
-
-def _without_channels(draft: RuleDraft, words: dict[str, Any]) -> dict[str, Any] | None:
-    try:
-        return definitions.validate_rule({**words, "channels": [ANY_CHANNEL]})
-    except ConfigError as error:
-        draft.add_problems(error.problems)
-        return None
 
 
 def test_draft(request: HttpRequest) -> HttpResponse:
