@@ -16,7 +16,9 @@ class NotificationsConfig(AppConfig):
         """Import what registers itself."""
         from notifications import receivers  # noqa: F401 - connects to the signals of the scheduler
         from notifications.channels import apprise, webhook
+        from notifications.fields import RulesField
         from scheduler.config_file.notify_rules import add_check
+        from scheduler.forms import use_rules_field
 
         public = "a public host, or one that SCHEDULER_WEBHOOK_ALLOW names"
         add_check("webhook", "url", webhook.check_url, allowed=public)
@@ -24,3 +26,4 @@ class NotificationsConfig(AppConfig):
         add_check(
             "apprise", "urls", apprise.check_url, allowed=f"{public}, of a service that is no program here"
         )
+        use_rules_field(RulesField)

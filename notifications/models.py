@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import F, Q
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from notifications.choices import OPEN, Event, Repeat, Scope, State
@@ -84,7 +85,7 @@ class NotificationRule(models.Model):
         ]
 
     def __str__(self) -> str:
-        return self.name or f"rule {self.pk}"
+        return self.name or gettext("Rule %(id)s") % {"id": self.pk}
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Keep `watches_deadline` true to the triggers."""
@@ -160,7 +161,12 @@ class Delivery(models.Model):
     )
     rule_name = models.CharField(_("rule"), max_length=200, blank=True, default="")
     channel = models.ForeignKey(
-        RuleChannel, null=True, blank=True, on_delete=models.SET_NULL, related_name="deliveries"
+        RuleChannel,
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="deliveries",
+        db_index=False,
     )
     kind = models.CharField(_("channel"), max_length=20)
     target = models.CharField(max_length=64)
@@ -210,6 +216,8 @@ class Delivery(models.Model):
             models.Index(F("created_at").desc(), F("id").desc(), name="delivery_recent"),
             # those of a task, newest first
             models.Index("task", F("created_at").desc(), F("id").desc(), name="delivery_of_task"),
+            # those of a channel, newest first: how the last one went
+            models.Index("channel", F("created_at").desc(), F("id").desc(), name="delivery_of_channel"),
             # those of one state, newest first; only what people search for
             models.Index(
                 "state",

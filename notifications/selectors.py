@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from django.db import connection
-from django.db.models import Max, Q
+from django.db.models import Max, OuterRef, Q, Subquery
 
-from notifications.models import Delivery
+from notifications.choices import Scope, State
+from notifications.models import Delivery, NotificationRule, RuleChannel
 from notifications.rules import OVERDUE, RECOVERED, Outcome
-from scheduler.models import Execution
+from scheduler.models import Execution, Task
 
+FAILURES_READ = 200
+FAILURES_WITHIN = timedelta(days=7)
 TASKS_AT_ONCE = 200  # SQLite joins at most 500 queries in one
 
 _LATEST = (
@@ -82,3 +85,37 @@ def last_overdue(rule_pks: Collection[int], task_pks: Collection[int]) -> dict[t
     rows = Delivery.objects.filter(rule__in=rule_pks, task__in=task_pks, event=OVERDUE).order_by()
     grouped = rows.values_list("rule_id", "task_id").annotate(last=Max("occurred_at"))
     return {(rule, task): last for rule, task, last in grouped if rule is not None and task is not None}
+
+
+def latest_deliveries(channel_pks: Collection[int]) -> dict[int, Delivery]:
+    """Return for each channel the latest message that was sent or failed; two queries."""
+    if not channel_pks:
+        return {}
+    ended = Delivery.objects.filter(channel=OuterRef("pk"), state__in=(State.SENT, State.FAILED))
+    newest = Subquery(ended.newest_first().values("pk")[:1])
+    rows = RuleChannel.objects.filter(pk__in=channel_pks).order_by().annotate(latest=newest)
+    pks = [pk for pk in rows.values_list("latest", flat=True) if pk is not None]
+    found = Delivery.objects.filter(pk__in=pks).defer("content", "response")
+    return {delivery.channel_id: delivery for delivery in found if delivery.channel_id is not None}
+
+
+def failing_channels(now: datetime) -> list[Delivery]:
+    """Return the latest message of each channel whose latest one failed, newest first; three queries at most.
+
+    Of the failures of the last week at most 200 are looked at.
+    """
+    failed = Delivery.objects.filter(
+        state=State.FAILED, created_at__gte=now - FAILURES_WITHIN, channel__isnull=False
+    )
+    pks = set(failed.newest_first().values_list("channel_id", flat=True)[:FAILURES_READ])
+    latest = latest_deliveries([pk for pk in pks if pk is not None])
+    bad = [delivery for delivery in latest.values() if delivery.state == State.FAILED]
+    return sorted(bad, key=lambda delivery: (delivery.created_at, delivery.pk), reverse=True)
+
+
+def rules_about(task: Task) -> list[NotificationRule]:
+    """Return the rules of a task in their order, then those of its tags and of all tasks; two queries."""
+    about = Q(task=task) | Q(scope=Scope.ALL) | Q(scope=Scope.TAG, tag__in=task.tags)
+    rows = NotificationRule.objects.filter(about).prefetch_related("channels")
+    order = {Scope.TASK.value: 0, Scope.TAG.value: 1, Scope.ALL.value: 2}
+    return sorted(rows, key=lambda rule: (order[rule.scope], rule.tag, rule.position, rule.pk))

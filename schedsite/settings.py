@@ -99,6 +99,7 @@ SECURE_PROXY_SSL_HEADER = (
 SECURE_HSTS_SECONDS = 31_536_000 if IS_HTTPS else 0
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 25_000  # the form of a task with as many rules and channels as there may be
 DATA_UPLOAD_MAX_MEMORY_SIZE = 6 * 1024 * 1024  # a configuration of 5 MB, its own limit, must get through
 
 # --- language and time ----------------------------------------------------------------------------
@@ -286,11 +287,13 @@ UNFOLD: dict[str, Any] = {
     "STYLES": [
         lambda _request: static("scheduler/site.css"),
         lambda _request: static("scheduler/charts.css"),
+        lambda _request: static("notifications/rules.css"),
     ],
     "SCRIPTS": [
         lambda _request: static("scheduler/times.js"),
         lambda _request: static("scheduler/site.js"),
         lambda _request: static("scheduler/log.js"),
+        lambda _request: static("notifications/rules.js"),
     ],
     "SIDEBAR": {
         "show_search": True,
@@ -312,6 +315,24 @@ UNFOLD: dict[str, Any] = {
                         "scheduler.view_execution",
                     ),
                 ]
+            },
+            {
+                "title": _("Notifications"),
+                "separator": True,
+                "items": [
+                    _link(
+                        _("Rules"),
+                        "notifications",
+                        "admin:notifications_notificationrule_changelist",
+                        "notifications.view_notificationrule",
+                    ),
+                    _link(
+                        _("Deliveries"),
+                        "outgoing_mail",
+                        "admin:notifications_delivery_changelist",
+                        "notifications.view_delivery",
+                    ),
+                ],
             },
             {
                 "title": _("Installation"),

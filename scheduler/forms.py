@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from django import forms
@@ -28,6 +29,14 @@ from scheduler.specs import FIELDS
 
 FORM_FIELDS = {**FIELDS, "task_dependencies": "depends_on"}
 FIRST_WORD = re.compile(r"^\w+")
+
+
+_rules_fields: list[Callable[[Task], forms.Field]] = []
+
+
+def use_rules_field(make: Callable[[Task], forms.Field]) -> None:
+    """Have the rules on the form of a task edited by the field that `make` returns for it, instead of as JSON."""
+    _rules_fields[:] = [make]
 
 
 class PrettyJSONField(forms.JSONField):
@@ -224,8 +233,8 @@ class TaskForm(TaskModelForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.spec: TaskSpec | None = None
-        if "schedule" not in self.fields:
-            return  # shown read-only: every field stands as text
+        for make in _rules_fields:
+            self.fields["notify"] = make(self.instance)
         own = self.instance.pk
         self.fields["depends_on"].widget = UpstreamsWidget(excluded=own)
         self.fields["depends_on"].widget.choices = self.fields["depends_on"].choices  # type: ignore[attr-defined]

@@ -118,6 +118,30 @@ def _save_rule_of_task(
     return NotificationRule.objects.get(task=fresh, scope=Scope.TASK, position=place)
 
 
+def set_enabled(
+    row: NotificationRule, enabled: bool, *, user: AbstractBaseUser | None, now: datetime
+) -> None:
+    """Switch a rule on or off.
+
+    Raises:
+        ConflictError: it was deleted meanwhile.
+    """
+    with transaction.atomic():
+        if row.scope != Scope.TASK:
+            _fresh(row)
+            NotificationRule.objects.filter(pk=row.pk).update(enabled=enabled)
+            return
+        lock_graph()
+        task = Task.objects.filter(pk=row.task_id).first()
+        if task is None:
+            raise ConflictError("The task was deleted.")
+        place = _fresh(row).position
+        rules = [
+            {**rule, "enabled": enabled} if index == place else rule for index, rule in enumerate(task.notify)
+        ]
+        _write_rules(task, rules, user=user, now=now)
+
+
 def delete_rule(row: NotificationRule, *, user: AbstractBaseUser | None, now: datetime) -> None:
     """Take a rule away; its deliveries stay, and what was still to be sent fails.
 

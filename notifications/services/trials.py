@@ -7,7 +7,7 @@ import secrets
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -81,11 +81,12 @@ def _await(
         except queue.Empty:
             break
         del flying[attempt.delivery.key]
-        record(attempt.delivery, result, now=now)
+        # Nothing is tried again: who asked for the test is looking at the answer.
+        record(attempt.delivery, replace(result, is_permanent=True), now=now)
     for attempt in flying.values():
         attempt.give_up()
-        late = Result(False, f"no answer within {settings.SCHEDULER_NOTIFY_DEADLINE:g} s")
-        record(attempt.delivery, late, now=now)
+        said = f"no answer within {settings.SCHEDULER_NOTIFY_DEADLINE:g} s"
+        record(attempt.delivery, Result(False, said, is_permanent=True), now=now)
 
 
 def _test_row(
@@ -287,9 +288,11 @@ def _within_limits(
         hour = message.at.replace(minute=0, second=0, microsecond=0)
         reason = ""
         if held_back(rule, at=message.at, told_at=told.get(key)):
-            reason = f"cooldown of {rule.cooldown:g} s"
+            reason = _("cooldown of %(seconds)s s") % {"seconds": f"{rule.cooldown:g}"}
         elif all(used[target, hour] >= settings.SCHEDULER_NOTIFY_HOURLY_LIMIT for target in targets):
-            reason = f"more than {settings.SCHEDULER_NOTIFY_HOURLY_LIMIT} messages in the hour"
+            reason = _("more than %(limit)s messages in the hour") % {
+                "limit": settings.SCHEDULER_NOTIFY_HOURLY_LIMIT
+            }
         else:
             told[key] = message.at
             used.update((target, hour) for target in targets)

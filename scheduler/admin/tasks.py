@@ -66,6 +66,15 @@ class TaskAdmin(ModelAdmin):
             return super().changelist_view(request, extra_context)
         return cards.task_list(request)
 
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        """Show the form; those who may not change a task see its page, where nothing secret stands."""
+        if not self.has_change_permission(request):
+            task = get_object_or_404(Task, pk=object_id)
+            return HttpResponseRedirect(reverse("admin:scheduler_task_page", args=[task.pk]))
+        return super().change_view(request, object_id, form_url, extra_context)
+
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:

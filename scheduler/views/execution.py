@@ -15,6 +15,7 @@ from scheduler import selectors
 from scheduler.choices import ACTIVE, FAILED
 from scheduler.models import Execution
 from scheduler.statistics import last_lines, same_failures, typical
+from scheduler.views.places import asked, execution_page_cards
 from scheduler.views.shell import live_part, page, query, require, whole_number
 
 FIRST_BYTES = 65_536
@@ -46,6 +47,7 @@ def execution_page(request: HttpRequest, pk: int) -> HttpResponse:
         "same_count": len(same),
         "compared_count": compared,
         "is_failed": execution.status in FAILED,
+        "cards": list(asked(execution_page_cards, request, execution=execution)),
     }
     return page(request, "scheduler/execution.html", context)
 

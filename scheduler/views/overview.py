@@ -21,6 +21,7 @@ from scheduler.charts import Bucket, day_strip
 from scheduler.choices import Status
 from scheduler.models import Execution, Task
 from scheduler.statistics import Load, Typical, day_load, typical, unindexed
+from scheduler.views.places import asked, overview_concerns
 from scheduler.views.shell import live_part, now, query
 
 SPAN, WIDTH = timedelta(hours=24), timedelta(minutes=30)
@@ -60,6 +61,7 @@ def _read(request: HttpRequest) -> dict[str, Any]:
     return {
         "troubles": troubles_of(selectors.health(present)),
         "failing": list(selectors.failing_tasks()),
+        "concerns": [c for some in asked(overview_concerns, request, now=present) for c in some],
         "broken": list(Task.objects.exclude(schedule_error="")[:10]),
         "waiting": list(_waiting(present)),
         "stuck": [row for row in running if _is_stuck(row, usual.get(row.task_id), present)],

@@ -16,13 +16,14 @@ from scheduler.charts import Cell, Point, duration_chart, heat_map
 from scheduler.charts.scales import percentile
 from scheduler.choices import FAILED, Status
 from scheduler.config_file import FieldChange, TaskSpec, diff_spec
-from scheduler.config_file.secrets import MASK
+from scheduler.config_file.secrets import MASK, masked_rule
 from scheduler.models import Task, TaskRevision
 from scheduler.services.configuration import upcoming
 from scheduler.specs import task_to_spec
 from scheduler.statistics import Ran, TaskStatistics, by_hour_of_week, task_statistics
 from scheduler.templatetags.scheduler_site import duration, local_text
 from scheduler.views.cards import task_cards
+from scheduler.views.places import asked, task_page_cards
 from scheduler.views.shell import now, page, require
 
 CHART_POINTS = 120
@@ -51,6 +52,7 @@ def task_page(request: HttpRequest, pk: int) -> HttpResponse:
         "slots": [] if task.schedule_error else upcoming(spec, present, count=5),
         "configuration": json.dumps(spec, ensure_ascii=False, indent=2),
         "changes": _changes(task, shows_env),
+        "cards": list(asked(task_page_cards, request, task=task)),
         "may_run": request.user.has_perm("scheduler.run_task"),
         "may_change": shows_env,
         "may_delete": request.user.has_perm("scheduler.delete_task"),
@@ -59,10 +61,13 @@ def task_page(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def _shown(spec: TaskSpec, shows_env: bool) -> TaskSpec:
-    """Return the spec with the values of its environment masked for those who may not edit."""
-    if shows_env:
-        return spec
-    return cast("TaskSpec", {**spec, "task_env": dict.fromkeys(spec["task_env"], MASK)})
+    """Return the spec as the reader may see it: without secrets of rules, which are never shown, and without the
+    values of its environment and the addresses of webhooks for those who may not edit."""
+    rules = [masked_rule(rule, shows_address=shows_env) for rule in spec["task_notify"]]
+    masked = {**spec, "task_notify": rules}
+    if not shows_env:
+        masked["task_env"] = dict.fromkeys(spec["task_env"], MASK)
+    return cast("TaskSpec", masked)
 
 
 def _shares(statistics: TaskStatistics) -> list[tuple[str, Any, int, int]]:
@@ -127,8 +132,7 @@ def _changes(task: Task, shows_env: bool) -> list[dict[str, Any]]:
 
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any], shows_env: bool) -> list[FieldChange]:
+    """Return what changed, found among what is stored and told as the reader may see it."""
     before, after = (cast("TaskSpec", spec) for spec in (old, new))
-    changes = diff_spec(before, after)
-    if shows_env:
-        return changes
-    return [FieldChange(c.field, MASK, MASK) if c.field == "task_env" else c for c in changes]
+    shown = [cast("dict[str, Any]", _shown(spec, shows_env)) for spec in (before, after)]
+    return [FieldChange(c.field, *(spec[c.field] for spec in shown)) for c in diff_spec(before, after)]

@@ -1,0 +1,99 @@
+"""What a rule says, in sentences for people, in the language of the reader."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.utils.text import capfirst
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from notifications.choices import Event
+from notifications.models import NotificationRule
+from notifications.rules import ALWAYS, ONCE, BrokenRuleError
+from scheduler.config_file.secrets import masked_channel
+
+#: Of each kind of channel: what it is called, and its icon.
+KINDS: Mapping[str, tuple[Any, str]] = {
+    "email": (gettext_lazy("Email"), "mail"),
+    "webhook": (gettext_lazy("Webhook"), "webhook"),
+    "apprise": (gettext_lazy("Apprise"), "forum"),
+}
+OTHER_ICON = "notifications"
+ADDRESSES_SHOWN = 2
+UNITS = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+
+
+def span_words(seconds: float) -> str:
+    """Return a span as people say it: ``90 s``, ``15 min``, ``1 h 30 min``, ``2 d``."""
+    if seconds < 60 or seconds % 60:
+        return f"{seconds:g} s"
+    parts, left = [], int(seconds)
+    for size, unit in UNITS:
+        if left >= size:
+            parts.append(f"{left // size} {unit}")
+            left %= size
+    return " ".join(parts)
+
+
+def triggers_words(triggers: Sequence[str]) -> str:
+    """Return the triggers as an enumeration that ends with “or”."""
+    words = [str(Event(word).label).lower() if word in Event.values else word for word in triggers]
+    if len(words) < 2:
+        return "".join(words)
+    return _("%(first)s or %(last)s") % {"first": ", ".join(words[:-1]), "last": words[-1]}
+
+
+def rule_sentence(rule: Mapping[str, Any]) -> str:
+    """Return when a rule (in the words of task_notify, valid) tells."""
+    what, count = capfirst(triggers_words(rule["triggers"])), rule["threshold"]
+    is_once = rule["repeat"] == ONCE
+    if count == 1:
+        when = _("%(what)s: once, at the first of a series") if is_once else _("%(what)s: each time")
+    elif is_once:
+        when = _("%(what)s: once, when there were %(count)d in a row")
+    elif rule["repeat"] == ALWAYS:
+        when = _("%(what)s: each time, from the one that makes %(count)d in a row")
+    else:
+        when = _("%(what)s: after every %(count)d in a row")
+    sentence = when % {"what": what, "count": count}
+    if rule["cooldown"]:
+        sentence += _("; then quiet for %(span)s") % {"span": span_words(rule["cooldown"])}
+    return sentence
+
+
+def stored_sentence(rule: NotificationRule) -> str:
+    """Return when a stored rule tells; one that is broken tells nothing."""
+    if problem_of(rule):
+        return ""
+    words = {name: getattr(rule, name) for name in ("triggers", "threshold", "repeat", "cooldown")}
+    return rule_sentence(words)
+
+
+def problem_of(rule: NotificationRule) -> str:
+    """Return why a rule cannot be followed, or an empty text."""
+    try:
+        rule.policy()
+    except BrokenRuleError as error:
+        return str(error)
+    return rule.problem
+
+
+def kind_word(kind: str) -> str:
+    """Return what a kind of channel is called."""
+    return str(KINDS[kind][0]) if kind in KINDS else kind
+
+
+def channel_words(kind: str, config: Mapping[str, Any]) -> str:
+    """Return where the messages of a channel go, without what is or may be secret."""
+    try:
+        shown = masked_channel({"type": kind, **config}, shows_address=False)
+        if kind == "webhook":
+            return str(shown["url"])
+        addresses = [str(value) for value in shown["recipients" if kind == "email" else "urls"]]
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return _("not readable")  # a row that was written by hand
+    more = len(addresses) - ADDRESSES_SHOWN
+    words = ", ".join(addresses[:ADDRESSES_SHOWN])
+    return words if more < 1 else _("%(some)s and %(count)d more") % {"some": words, "count": more}
