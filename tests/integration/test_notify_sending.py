@@ -360,14 +360,15 @@ def test_a_sender_is_woken_once_in_a_cluster_that_is_alive(
     from scheduler.services.processes import register
 
     now = datetime.now(NOON.tzinfo)
-    register(Process.Kind.CLUSTER, host_id="h", queue="gpu", slots=1, now=now)
+    queue = f"gpu-{now:%H%M%S%f}"  # Redis keeps messages longer than a test
+    register(Process.Kind.CLUSTER, host_id="h", queue=queue, slots=1, now=now)
     task = make_task("a", task_notify=[rule("technical_failure")])
 
     with django_capture_on_commit_callbacks(execute=True), transaction.atomic():
         finish_all(task, "FF")
     wake.wake_sender()
 
-    assert backlog("gpu") == 1
+    assert backlog(queue) == 1
 
 
 # --- what a message tells ---------------------------------------------------------------------------
