@@ -223,10 +223,10 @@ def _messages_of(
     deadlines = list(_missed_deadlines(task, outcomes, begin, now)) if OVERDUE in rule.triggers else []
     for at in deadlines:
         yield RehearsedMessage(at, task.task_id, None, OVERDUE, 1, "not succeeded by its deadline")
-    fold, was_overdue, left = Replay(rule), False, deadlines
+    fold, was_overdue, place = Replay(rule), False, 0
     for outcome in outcomes:
-        while left and left[0] < outcome.finished_at:
-            was_overdue, left = True, left[1:]
+        while place < len(deadlines) and deadlines[place] < outcome.finished_at:
+            was_overdue, place = True, place + 1
         decision = fold.add(outcome.status, was_overdue=was_overdue)
         was_overdue = was_overdue and outcome.status != Status.SUCCESS
         if decision.fires:
