@@ -7,7 +7,7 @@ import secrets
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -81,11 +81,16 @@ def _await(
         except queue.Empty:
             break
         del flying[attempt.delivery.key]
-        record(attempt.delivery, result, now=now)
+        _record_test(attempt.delivery, result, now)
     for attempt in flying.values():
         attempt.give_up()
         late = Result(False, f"no answer within {settings.SCHEDULER_NOTIFY_DEADLINE:g} s")
-        record(attempt.delivery, late, now=now)
+        _record_test(attempt.delivery, late, now)
+
+
+def _record_test(delivery: Delivery, result: Result, now: datetime) -> None:
+    """Record a result for good: whoever sends a test sees what became of it, and tries again themselves."""
+    record(delivery, replace(result, is_permanent=True), now=now)
 
 
 def _test_row(
@@ -114,8 +119,9 @@ def _compose_test(delivery: Delivery, channel: RuleChannel, facts: Any, now: dat
     try:
         delivery.content = get_channel(delivery.kind).compose(channel.config, facts)
     except Exception as error:
-        said = f"the message cannot be composed: {type(error).__name__}: {error}"
-        record(delivery, Result(False, said, is_permanent=True), now=now)
+        _record_test(
+            delivery, Result(False, f"the message cannot be composed: {type(error).__name__}: {error}"), now
+        )
         return False
     delivery.save(update_fields=["content"])
     return True
