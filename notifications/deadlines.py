@@ -4,7 +4,8 @@ A deadline is a local time of day (``"06:00"``) or a number of seconds.
 
 - Seconds: the task is overdue when so much time has passed since its last success.
 - Time of day: the task is overdue when it has not succeeded between the deadline of the day before and this one. A task
-  that has a schedule is only expected when it had a slot in between, so that one for weekdays is not overdue on Sunday.
+  that has a schedule is expected from its first slot in between on: what ended before, late for its own day, does not
+  count for this one; and without a slot nothing is expected, so that a task for weekdays is not overdue on Sunday.
 
 Time before the task was written as it is now does not count: a deadline is not missed before it was given.
 """
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 
 from scheduler.engine.schedules import next_slot, parse_schedule
 from scheduler.engine.zones import zone_of
@@ -68,17 +70,18 @@ def _missed_time(
     if due > now:
         today -= ONE_DAY
         due = _instant(today, at, zone)
-    before = _instant(today - ONE_DAY, at, zone)
-    if due <= since or (last_success_at is not None and last_success_at > before):
+    if due <= since or (last_success_at is not None and last_success_at > due):
         return None
-    return due if _is_expected(schedule, zone, before, due) else None
+    begin = _expected_from(schedule, zone, _instant(today - ONE_DAY, at, zone))
+    if begin is None or begin > due:
+        return None
+    return due if last_success_at is None or last_success_at <= begin else None
 
 
-def _is_expected(schedule: str, zone: str, after: datetime, until: datetime) -> bool:
-    if not schedule:
-        return True
-    slot = next_slot(parse_schedule(schedule, zone), after)
-    return slot is not None and slot <= until
+@lru_cache(maxsize=16_384)  # asked again at each sweep of a day
+def _expected_from(schedule: str, zone: str, before: datetime) -> datetime | None:
+    """Return from when on a success counts for the deadline that follows the one at `before`; None: never."""
+    return next_slot(parse_schedule(schedule, zone), before) if schedule else before
 
 
 def _instant(day: date, at: time, zone: str) -> datetime:

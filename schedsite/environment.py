@@ -7,6 +7,7 @@ import secrets
 import zoneinfo
 from email.utils import parseaddr
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.core.validators import validate_email
@@ -88,6 +89,22 @@ def targets(name: str) -> list[str]:
     except ValueError as error:
         raise ImproperlyConfigured(f"{name}: {error}") from error
     return items
+
+
+def web_address(name: str) -> str:
+    """Return variable `name`: an http or https URL with a host, or nothing."""
+    value = text(name)
+    if not value:
+        return ""
+    try:
+        parts = urlsplit(value)
+        is_url = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_url = False
+    if not is_url or not value.isprintable() or " " in value:
+        # The value may hold a secret, such as the id of a check.
+        raise ImproperlyConfigured(f"{name} must be an http or https URL such as https://example.org/ping")
+    return value
 
 
 def mail_sender(name: str, default: str) -> str:

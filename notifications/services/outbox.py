@@ -35,7 +35,7 @@ from scheduler.models import Execution, Task
 
 logger = logging.getLogger(__name__)
 
-LOCK = 7_305_102
+LOCK_TASKS, LOCK_TARGETS = 7_305_102, 7_305_103
 BEFORE = 8  # outcomes to read at first beyond the threshold; enough where `skipped` is rare
 MOST_AT_FIRST = 64
 LARGER = 8  # factor when they do not suffice
@@ -149,7 +149,9 @@ class _Group:
 def _find(rules: Rules, executions: Iterable[Execution]) -> list[Firing]:
     groups = _groups(rules, executions)
     readers = [group for group in groups if group.readers]
-    _lock([group.task.pk for group in groups if any(_remembers(rule) for _row, rule in group.rules)])
+    # Two that do not see each other's outcomes of a task would miss a streak.
+    remembered = [group.task.pk for group in groups if any(_remembers(rule) for _row, rule in group.rules)]
+    _lock(LOCK_TASKS, {pk % 2**31 for pk in remembered})
     histories = _read_histories(readers)
     overdue = _read_overdue(readers)
     found: list[Firing] = []
@@ -202,16 +204,15 @@ def _remembers(rule: Rule) -> bool:
     return rule.needs_history or rule.cooldown > 0
 
 
-def _lock(task_pks: Collection[int]) -> None:
-    """Let one transaction at a time judge the outcomes of a task; two that do not see each other would miss a streak.
+def _lock(space: int, keys: Collection[int]) -> None:
+    """Hold locks until the end of the transaction; always in the same order, so that two do not wait for each other.
 
     SQLite needs nothing: its transactions begin IMMEDIATE, one writer at a time.
     """
-    if connection.vendor == "postgresql" and task_pks:
+    if connection.vendor == "postgresql" and keys:
         with connection.cursor() as cursor:
             cursor.execute(
-                "SELECT pg_advisory_xact_lock(%s, task) FROM unnest(%s::int[]) AS task",
-                [LOCK, sorted(pk % 2**31 for pk in set(task_pks))],
+                "SELECT pg_advisory_xact_lock(%s, key) FROM unnest(%s::int[]) AS key", [space, sorted(keys)]
             )
 
 
@@ -286,8 +287,11 @@ def _write(firings: Sequence[Firing], *, now: datetime) -> None:
         "position", "pk"
     ):
         channels[channel.rule_id].append(channel)
+    targets = {channel.target for some in channels.values() for channel in some}
+    # Two that do not see each other's messages would exceed the limit, and count one series of suppressed ones twice.
+    _lock(LOCK_TARGETS, {int(target[:7], 16) for target in targets})
     told = selectors.told_at(_cooldowns(firings))
-    budget = _budget({c.target for some in channels.values() for c in some}, now)
+    budget = _budget(targets, now)
     new: list[Delivery] = []
     digests: dict[str, Delivery] = {}
     series: dict[tuple[int, str, str], Delivery] = {}

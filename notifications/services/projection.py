@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from notifications.choices import Scope
@@ -37,7 +38,10 @@ class Draft:
         RuleChannel.objects.filter(pk__in=self.gone_channels).delete() if self.gone_channels else None
         NotificationRule.objects.filter(pk__in=self.gone_rules).delete() if self.gone_rules else None
         NotificationRule.objects.bulk_create(self.new_rules, batch_size=STEP)
-        fields = [*RULE_FIELDS, "position", "watches_deadline", "problem"]
+        now = datetime.now(UTC)
+        for rule in self.changed_rules:
+            rule.updated_at = now  # which bulk_update leaves as it is
+        fields = [*RULE_FIELDS, "position", "watches_deadline", "problem", "updated_at"]
         NotificationRule.objects.bulk_update(self.changed_rules, fields, batch_size=STEP)
         for channel in self.new_channels:
             channel.rule_id = channel.rule.pk
@@ -78,29 +82,33 @@ def draft_rule(
         setattr(rule, name, full[name])
     rule.position = position
     rule.note_deadline()
+    has_new_channels = _draft_channels(rule, full["channels"], draft)
     if old is None:
         draft.new_rules.append(rule)
-    elif old != (*(full[name] for name in RULE_FIELDS), position):
+    elif has_new_channels or old != (*(full[name] for name in RULE_FIELDS), position):
         rule.problem = ""
         draft.changed_rules.append(rule)
-    _draft_channels(rule, full["channels"], draft)
     return rule
 
 
-def _draft_channels(rule: NotificationRule, wanted: Sequence[Mapping[str, Any]], draft: Draft) -> None:
+def _draft_channels(rule: NotificationRule, wanted: Sequence[Mapping[str, Any]], draft: Draft) -> bool:
+    """Note what changes in the channels of a rule; return whether anything does."""
     stored = [] if rule._state.adding else list(rule.channels.all())
     pairs, gone = match(stored, wanted, [lambda c, w: channel_spec(c) == w, lambda c, w: c.kind == w["type"]])
     draft.gone_channels += [channel.pk for channel in gone]
+    is_changed = bool(gone)
     for position, (channel, spec) in enumerate(zip(pairs, wanted, strict=True)):
         if channel is None:
             channel = RuleChannel(rule=rule)
         elif channel_spec(channel) == spec and channel.position == position:
             continue
+        is_changed = True
         channel.kind = spec["type"]
         channel.config = {name: value for name, value in spec.items() if name != "type"}
         channel.target = target_of(channel.kind, channel.config)
         channel.position = position
         (draft.new_channels if channel._state.adding else draft.changed_channels).append(channel)
+    return is_changed
 
 
 def rule_spec(rule: NotificationRule) -> dict[str, Any]:

@@ -87,8 +87,7 @@ class Sender:
         idle_since, failures = time.monotonic(), 0
         while failures < TRIES:
             try:
-                if self._step():
-                    idle_since = time.monotonic()
+                is_idle = not self._step()
                 failures = 0
             except (DatabaseError, InterfaceError):
                 failures += 1
@@ -99,7 +98,10 @@ class Sender:
                 continue
             if self._should_stop():
                 break
-            if not self._flying and time.monotonic() - idle_since >= self._linger:
+            # What ended in the last step may have made room for more: only a step that found nothing is idle.
+            if not is_idle:
+                idle_since = time.monotonic()
+            elif time.monotonic() - idle_since >= self._linger:
                 return
         self._stop()
 
@@ -188,8 +190,14 @@ class Sender:
                 return count
             wait = 0
             count += 1
-            if self._flying.pop(attempt.delivery.pk, None) is not None:
+            if self._flying.get(attempt.delivery.pk) is not attempt:
+                continue  # it was given up meanwhile
+            try:
                 self._record(attempt.delivery, result)
+            except (DatabaseError, InterfaceError):
+                self._ended.put((attempt, result))  # what was sent must not be sent again because of us
+                raise
+            del self._flying[attempt.delivery.pk]
 
     def _give_up(self, attempt: Attempt, why: str) -> None:
         del self._flying[attempt.delivery.pk]

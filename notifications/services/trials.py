@@ -81,12 +81,16 @@ def _await(
         except queue.Empty:
             break
         del flying[attempt.delivery.key]
-        # Nothing is tried again: who asked for the test is looking at the answer.
-        record(attempt.delivery, replace(result, is_permanent=True), now=now)
+        _record_test(attempt.delivery, result, now)
     for attempt in flying.values():
         attempt.give_up()
-        said = f"no answer within {settings.SCHEDULER_NOTIFY_DEADLINE:g} s"
-        record(attempt.delivery, Result(False, said, is_permanent=True), now=now)
+        late = Result(False, f"no answer within {settings.SCHEDULER_NOTIFY_DEADLINE:g} s")
+        _record_test(attempt.delivery, late, now)
+
+
+def _record_test(delivery: Delivery, result: Result, now: datetime) -> None:
+    """Record a result for good: whoever sends a test sees what became of it, and tries again themselves."""
+    record(delivery, replace(result, is_permanent=True), now=now)
 
 
 def _test_row(
@@ -115,8 +119,9 @@ def _compose_test(delivery: Delivery, channel: RuleChannel, facts: Any, now: dat
     try:
         delivery.content = get_channel(delivery.kind).compose(channel.config, facts)
     except Exception as error:
-        said = f"the message cannot be composed: {type(error).__name__}: {error}"
-        record(delivery, Result(False, said, is_permanent=True), now=now)
+        _record_test(
+            delivery, Result(False, f"the message cannot be composed: {type(error).__name__}: {error}"), now
+        )
         return False
     delivery.save(update_fields=["content"])
     return True
@@ -224,10 +229,10 @@ def _messages_of(
     deadlines = list(_missed_deadlines(task, outcomes, begin, now)) if OVERDUE in rule.triggers else []
     for at in deadlines:
         yield RehearsedMessage(at, task.task_id, None, OVERDUE, 1, "not succeeded by its deadline")
-    fold, was_overdue, left = Replay(rule), False, deadlines
+    fold, was_overdue, place = Replay(rule), False, 0
     for outcome in outcomes:
-        while left and left[0] < outcome.finished_at:
-            was_overdue, left = True, left[1:]
+        while place < len(deadlines) and deadlines[place] < outcome.finished_at:
+            was_overdue, place = True, place + 1
         decision = fold.add(outcome.status, was_overdue=was_overdue)
         was_overdue = was_overdue and outcome.status != Status.SUCCESS
         if decision.fires:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,10 +13,13 @@ import pytest
 
 from notifications.models import Delivery
 from scheduler.choices import Status, Trigger
+from scheduler.cluster import EXIT_FAILED
+from scheduler.config_file.notify_rules import TEMPLATE_NAMES
 from scheduler.models import Execution, Task
 from scheduler.services.runs import request_run
-from tests.notify import rule
-from tests.sinks import Sink, answer, silence
+from scheduler.services.tasks import set_enabled
+from tests.notify import announce_all, outcomes, rule
+from tests.sinks import Mailbox, Sink, answer, mail_server, silence
 from tests.stack import Stack, kill_cluster, wait_until
 
 OK = answer("200 OK", body=b"noted")
@@ -23,10 +27,21 @@ SMALL = {"SCHEDULER_WORKERS": "1", "SCHEDULER_NOTIFY_DEADLINE": "2", "SCHEDULER_
 
 
 @pytest.fixture
-def stack(transactional_db: None, tmp_path: Path, settings: Any) -> Iterator[Stack]:
+def mailbox() -> Iterator[tuple[Mailbox, int]]:
+    """Return a mail server that takes everything, and its port."""
+    box = Mailbox()
+    with mail_server(box) as port:
+        yield box, port
+
+
+@pytest.fixture
+def stack(
+    transactional_db: None, tmp_path: Path, settings: Any, mailbox: tuple[Mailbox, int]
+) -> Iterator[Stack]:
     """Return an installation of one worker process for executions, which may send to this machine."""
     settings.SCHEDULER_WEBHOOK_ALLOW = ["127.0.0.1"]
-    made = Stack(tmp_path, **SMALL)
+    mail = {"EMAIL_HOST": "127.0.0.1", "EMAIL_PORT": str(mailbox[1])}
+    made = Stack(tmp_path, **SMALL, **mail)
     made.start("dispatcher")
     yield made
     made.close()
@@ -105,3 +120,131 @@ def test_a_message_whose_sender_was_killed_before_its_record_comes_again_with_it
     assert keys == {Delivery.objects.get().key}
     assert first.body == second.body
     assert Delivery.objects.get().attempts == 2
+
+
+# --- the example of the specification ---------------------------------------------------------------
+
+EVERY_NAME = "".join(f"{name}=[{{{{{name}}}}}]\n" for name in TEMPLATE_NAMES)
+#: Ends its n-th run as the n-th letter says, in each of its attempts, and with success after the last.
+ENDS_AS = """
+[ "$ATTEMPT" = 1 ] && echo x >> {count}
+number=$(wc -l < {count})
+echo "run $number 第 $number 次"
+case "$(echo {letters} | cut -c$number)" in F) echo "no route to host" >&2; exit 3;; B) exit 1;; esac
+"""
+
+
+def by_mail(subject: str) -> list[dict[str, Any]]:
+    channel = {
+        "type": "email",
+        "recipients": ["ops@example.org"],
+        "subject_template": subject,
+        "body_template": EVERY_NAME,
+    }
+    return [{"name": "ops", "triggers": ["technical_failure"], "threshold": 3, "channels": [channel]}]
+
+
+def test_three_failures_in_a_row_are_told_by_mail(
+    stack: Stack, make_task: Any, tmp_path: Path, mailbox: tuple[Mailbox, int]
+) -> None:
+    """F F F S F F F F, each failure after one retry: mails after the 3rd and the 7th outcome, and no other."""
+    subject = "任务「{{task_name}}」连续失败 {{threshold_count}} 次"
+    patterns = {"nightly": "FFFSFFFF", "between": "FFBFF"}
+    tasks = {
+        name: make_task(
+            name,
+            task_name=f"夜间备份 {name}",
+            task_exec=ENDS_AS.format(count=tmp_path / name, letters=letters),
+            task_schedule="* * * * * *",
+            task_timezone="Asia/Shanghai",
+            task_retry=1,
+            task_retry_interval=0,
+            task_notify=by_mail(subject),
+        )
+        for name, letters in patterns.items()
+    }
+    stack.start("worker")
+
+    def history(name: str) -> list[Execution]:
+        ran = Execution.objects.filter(task=tasks[name], is_outcome=True).exclude(status=Status.SKIPPED)
+        return list(ran.order_by("finished_at", "pk"))
+
+    wait_until(
+        lambda: all(len(history(name)) > len(letters) for name, letters in patterns.items()),
+        what="all outcomes",
+    )
+    for task in Task.objects.all():
+        set_enabled(task, False, user=None, now=datetime.now(UTC))
+    wait_until(lambda: Delivery.objects.filter(state="sent").count() == 2, what="the mails")
+
+    box, _port = mailbox
+    letters = {"technical_failure": "F", "business_failure": "B", "success": "S"}
+    for name, pattern in patterns.items():
+        told = "".join(letters[execution.status] for execution in history(name))
+        assert told[: len(pattern)] == pattern
+    assert [recipients for recipients, _mail in box.mails] == [["ops@example.org"]] * 2
+    for (_recipients, mail), execution in zip(
+        box.mails, (history("nightly")[2], history("nightly")[6]), strict=True
+    ):
+        text = mail.get_body(("plain",)).get_content()  # type: ignore[union-attr]
+        assert mail["Subject"] == "任务「夜间备份 nightly」连续失败 3 次"
+        assert "=[]" not in text
+        assert f"execution_id=[{execution.pk}]" in text and "attempt=[2]" in text
+        assert f"run_id=[{execution.run_id}]" in text and "exit_code=[3]" in text
+        number = history("nightly").index(execution) + 1
+        assert f"execution_log_tail=[run {number} 第 {number} 次\nno route to host]" in text
+    assert not Delivery.objects.exclude(state="sent").exists()
+
+
+# --- killed between send and record -----------------------------------------------------------------
+
+
+def kill_after_sending(stack: Stack, delivery: Delivery) -> None:
+    """Let a cluster send one delivery and die before it records that."""
+    Delivery.objects.filter(pk=delivery.pk).update(next_attempt_at=datetime.now(UTC))
+    cluster = stack.start("worker", "--cluster", SCHED_CRASH_AT="send.after:1")
+    wait_until(lambda: cluster.poll() is not None, what="the death of the sender")
+    assert cluster.returncode == EXIT_FAILED
+    delivery.refresh_from_db()
+    assert (delivery.state, delivery.attempts) == ("sending", 1)
+    # It is due again when its lease ends; here when all have died, so that each death concerns one message.
+    Delivery.objects.filter(pk=delivery.pk).update(next_attempt_at=datetime.max.replace(tzinfo=UTC))
+
+
+@pytest.mark.parametrize("kills", [4, pytest.param(100, marks=pytest.mark.campaign)])
+def test_every_message_arrives_however_often_its_sender_is_killed(
+    stack: Stack, make_task: Any, mailbox: tuple[Mailbox, int], kills: int
+) -> None:
+    box, _port = mailbox
+    with Sink(OK) as sink:
+        channels = [
+            {"type": "email", "recipients": ["ops@example.org"]},
+            {"type": "webhook", "url": sink.url},
+        ]
+        task = make_task("bad", task_notify=[{"triggers": ["technical_failure"], "channels": channels}])
+        announce_all(outcomes(task, "F" * (kills // 2)))
+        Delivery.objects.update(next_attempt_at=datetime.max.replace(tzinfo=UTC))
+
+        for delivery in Delivery.objects.order_by("pk"):
+            kill_after_sending(stack, delivery)
+        Delivery.objects.update(next_attempt_at=datetime.now(UTC))
+        stack.start("worker")
+        wait_until(
+            lambda: Delivery.objects.filter(state="sent").count() == kills,
+            seconds=300,
+            what="the record of all messages",
+        )
+
+        requests = [sink.next() for _ in range(sink.received.qsize())]
+
+    bodies = defaultdict(set)
+    for request in requests:
+        bodies[request.header("Idempotency-Key")].add(request.body)
+    mails = Counter(mail["Message-ID"] for _recipients, mail in box.mails)
+    keys = set(Delivery.objects.filter(kind="webhook").values_list("key", flat=True))
+    assert set(bodies) == keys and all(len(same) == 1 for same in bodies.values())
+    assert len(mails) == kills // 2
+    print(
+        f"{kills} kills, {len(requests)} requests with {len(bodies)} keys, {len(box.mails)} mails with {len(mails)} ids"
+    )
+    assert len(requests) + len(box.mails) - kills <= kills

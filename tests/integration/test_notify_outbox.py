@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from notifications.choices import Scope
@@ -28,6 +30,7 @@ from tests.conftest import NOON
 from tests.notify import NotebookChannel, announce_all, finish_all, outcomes, rule
 
 pytestmark = pytest.mark.django_db
+LOCK = 1 if connection.vendor == "postgresql" else 0  # a query
 
 
 def told(**fields: Any) -> list[tuple[str, int | None]]:
@@ -261,7 +264,32 @@ def test_ten_thousand_failures_are_one_message_and_one_digest(
     )
     assert sorted(Delivery.objects.values_list("state", flat=True)) == ["sent", "sent", "suppressed"]
     assert Delivery.objects.get(state="suppressed").count == 9999
-    assert max(queries) <= 9
+    assert max(queries) <= 9 + LOCK
+
+
+@pytest.mark.django_db(transaction=True)
+def test_workers_that_record_at_the_same_time_share_the_limit_and_count_every_message(
+    make_task: Any, settings: Any
+) -> None:
+    settings.SCHEDULER_NOTIFY_HOURLY_LIMIT = 5
+    task = make_task("a", task_notify=[rule("technical_failure")])
+    together = threading.Barrier(4)
+
+    def work(number: int) -> None:
+        for group in range(5):
+            rows = outcomes(task, "F" * 10, begin=NOON + timedelta(seconds=number, minutes=group))
+            together.wait(60)
+            with transaction.atomic():
+                outbox.write_for([row.pk for row in rows], rows, now=NOON)
+        connection.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(work, range(4)))
+
+    told = Delivery.objects.exclude(event="digest")
+    assert told.filter(state="pending").count() == 5
+    assert told.get(state="suppressed").count == 195
+    assert Delivery.objects.filter(event="digest").count() == 1
 
 
 def test_channels_that_reach_the_same_people_share_their_limit(make_task: Any, settings: Any) -> None:
@@ -404,8 +432,7 @@ def test_outcomes_that_no_rule_tells_of_cost_four(make_task: Any, django_assert_
         task = make_task(f"t{number}", task_notify=[rule("technical_failure", threshold=3)])
         rows += outcomes(task, "S")
 
-    extra = 1 if connection.vendor == "postgresql" else 0  # the lock
-    with django_assert_num_queries(5 + extra):  # rules, executions, histories, savepoint twice
+    with django_assert_num_queries(5 + LOCK):  # rules, executions, histories, savepoint twice
         announce_all(rows)
 
 
@@ -416,18 +443,17 @@ def test_a_group_of_32_outcomes_with_rules_costs_a_fixed_number_of_queries(
     rule_for_all("technical_failure", "recovered", threshold=2, cooldown=600)
     own = rule("technical_failure", threshold=3)
     tasks = [make_task(f"t{number}", task_notify=[own]) for number in range(32)]
-    extra = 1 if connection.vendor == "postgresql" else 0  # the lock
 
     for minute, queries in enumerate(
         (
-            5,  # rules, executions, histories, savepoint twice
-            9,  # and channels, cooldowns, limits, new deliveries
-            8,  # without a cooldown
-            10,  # and what was suppressed so far
+            5 + LOCK,  # rules, executions, histories, savepoint twice; of tasks
+            9 + 2 * LOCK,  # and channels, cooldowns, limits, new deliveries; of tasks and targets
+            8 + 2 * LOCK,  # without a cooldown
+            10 + 2 * LOCK,  # and what was suppressed so far
         )
     ):
         rows = [row for task in tasks for row in outcomes(task, "F", begin=NOON + timedelta(minutes=minute))]
-        with django_assert_num_queries(queries + extra):
+        with django_assert_num_queries(queries):
             announce_all(rows)
 
     assert Delivery.objects.filter(state="pending").count() == 64

@@ -108,12 +108,15 @@ def test_a_changed_channel_keeps_its_row_and_its_deliveries(make_task: Any) -> N
     task = make_task("t", task_notify=[rule("technical_failure")])
     finish_all(task, "F")
     channel = RuleChannel.objects.get()
+    NotificationRule.objects.update(updated_at=NOON, problem="its channel cannot be read")
 
     change(task, rule("technical_failure", url="https://other.example.org/"))
 
     changed = RuleChannel.objects.get()
     assert changed.pk == channel.pk and changed.target != channel.target
     assert Delivery.objects.get().channel == changed
+    row = NotificationRule.objects.get()
+    assert (row.updated_at > NOON, row.problem) == (True, "")
 
 
 def test_rules_that_are_gone_leave_their_deliveries(make_task: Any) -> None:

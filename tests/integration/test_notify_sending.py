@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import OperationalError, connection, transaction
 
 from notifications.exceptions import SendError
 from notifications.models import Delivery, NotificationRule
@@ -24,10 +24,10 @@ pytestmark = pytest.mark.django_db
 
 
 class Clock:
-    """Shows the time it is set to."""
+    """Shows the time it is set to: at first an hour from now, so that what a test writes is due, however slow it is."""
 
     def __init__(self) -> None:
-        self.now = datetime.now(NOON.tzinfo) + timedelta(seconds=1)
+        self.now = datetime.now(NOON.tzinfo) + timedelta(hours=1)
 
     def __call__(self) -> datetime:
         return self.now
@@ -243,7 +243,36 @@ def test_a_target_gets_at_most_two_at_a_time(make_task: Any, notebook: NotebookC
     assert (most[0], len(notebook.sent)) == (2, 6)
 
 
+def test_what_had_no_room_is_sent_before_the_sender_ends(
+    make_task: Any, notebook: NotebookChannel, clock: Clock
+) -> None:
+    """All that flies may end in one step; what waited for its room is still due then."""
+    announce_all(outcomes(make_task("a", task_notify=[rule("technical_failure")]), "F" * 20))
+
+    send_due(clock=clock)
+
+    assert len(notebook.sent) == 20
+
+
 # --- crashes ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_database_that_fails_when_a_message_is_recorded_does_not_repeat_it(
+    delivery: Delivery, notebook: NotebookChannel, clock: Clock
+) -> None:
+    failures = [OperationalError("the connection is lost")]
+
+    def fail_once(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if failures and "sent" in (params or ()):
+            raise failures.pop()
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(fail_once):
+        send_due(clock=clock)
+
+    delivery.refresh_from_db()
+    assert (delivery.state, delivery.attempts, len(notebook.sent), failures) == ("sent", 1, 1, [])
 
 
 def test_a_sender_that_died_between_send_and_record_is_repeated_with_the_same_key(
@@ -331,14 +360,15 @@ def test_a_sender_is_woken_once_in_a_cluster_that_is_alive(
     from scheduler.services.processes import register
 
     now = datetime.now(NOON.tzinfo)
-    register(Process.Kind.CLUSTER, host_id="h", queue="gpu", slots=1, now=now)
+    queue = f"gpu-{now:%H%M%S%f}"  # Redis keeps messages longer than a test
+    register(Process.Kind.CLUSTER, host_id="h", queue=queue, slots=1, now=now)
     task = make_task("a", task_notify=[rule("technical_failure")])
 
     with django_capture_on_commit_callbacks(execute=True), transaction.atomic():
         finish_all(task, "FF")
     wake.wake_sender()
 
-    assert backlog("gpu") == 1
+    assert backlog(queue) == 1
 
 
 # --- what a message tells ---------------------------------------------------------------------------

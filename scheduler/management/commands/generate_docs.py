@@ -53,7 +53,7 @@ SECTIONS = (
     (
         "rule",
         "A notification rule",
-        "An item of `task_notify`. Rules are checked and kept; sending arrives in a later version.",
+        "An item of `task_notify`; what it does is in [notifications](notifications.md).",
     ),
     ("email", "A channel: email", "With `type` set to `email`."),
     ("webhook", "A channel: webhook", "With `type` set to `webhook`."),
