@@ -468,6 +468,20 @@ def test_cancelling_a_run_stops_what_is_active_and_starts_nothing_more(engine: E
     assert not runs.cancel_run(run, by="ann", now=engine.clock.tick())
 
 
+def test_what_fails_just_after_it_was_asked_to_stop_is_not_tried_again(engine: Engine) -> None:
+    engine.task("a", task_retry=3)
+    engine.task("b", "a")
+    engine.start("a")
+    engine.claim()
+
+    assert runs.cancel_run(Run.objects.get(), by="ann", now=engine.clock.tick())
+    engine.end(a=F)
+
+    assert engine.history() == [("a", F), ("b", Status.SKIPPED)]
+    assert engine.latest("a").is_outcome
+    assert Run.objects.get().finished_at is not None
+
+
 def test_resuming_a_failed_middle_runs_it_and_what_was_skipped_below_and_nothing_else(
     engine: Engine,
 ) -> None:
