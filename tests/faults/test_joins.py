@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from io import StringIO
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Barrier
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
+from django.core.management import call_command
 from django.db import connection, connections
+from django.test import Client
+from django.urls import reverse
 
 from scheduler.choices import Status, Trigger
 from scheduler.config_file import ConfigError
@@ -21,6 +28,7 @@ from scheduler.services.outcomes import Report, finish
 from scheduler.services.tasks import delete_task, save_task
 from scheduler.specs import task_to_spec
 from tests.conftest import NOON
+from tests.integration.test_admin import FORM
 from tests.simulation import Engine, diamond
 
 ROUNDS = 40  # of what goes wrong, if it does, almost each time
@@ -130,6 +138,67 @@ def test_two_edits_at_the_same_instant_make_no_cycle_together(make_task: Any) ->
             assert refused.startswith("the dependencies would form a cycle: ")
             assert TaskDependency.objects.count() == 1
             TaskDependency.objects.all().delete()
+
+
+def by_api(downstream: str, upstream: str, **more: str) -> bool:
+    client = Client()
+    client.force_login(User.objects.get())
+    body = json.dumps({"task_dependencies": [upstream], **more})
+    answer = client.patch(f"/api/scheduler/tasks/{downstream}", body, content_type="application/json")
+    assert answer.status_code in (200, 400), answer.content
+    return bool(answer.status_code == 200)
+
+
+def by_rename(downstream: str, upstream: str) -> bool:
+    return by_api(downstream, upstream, task_id=f"{downstream}2")
+
+
+def by_form(downstream: str, upstream: str) -> bool:
+    client = Client()
+    client.force_login(User.objects.get())
+    ids = dict(Task.objects.values_list("task_id", "pk"))
+    url = reverse("admin:scheduler_task_change", args=[ids[downstream]])
+    answer = client.post(url, {**FORM, "task_id": downstream, "depends_on": [ids[upstream]]})
+    assert answer.status_code in (200, 302), answer.content
+    return bool(answer.status_code == 302)
+
+
+def by_import(downstream: str, upstream: str) -> bool:
+    task = {
+        "task_id": downstream,
+        "task_name": downstream,
+        "task_exec": "true",
+        "task_dependencies": [upstream],
+    }
+    with NamedTemporaryFile("w", suffix=".json") as file:
+        json.dump({"tasks": [task]}, file)
+        file.flush()
+        try:
+            call_command("import_config", file.name, stdout=StringIO(), stderr=StringIO())
+        except SystemExit:
+            return False
+    return True
+
+
+def edit(what: tuple[Callable[[str, str], bool], str, str]) -> str:
+    way, downstream, upstream = what
+    return "stored" if way(downstream, upstream) else "refused"
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [(by_import, by_api), (by_form, by_import), (by_form, by_api), (by_rename, by_form)]
+)
+def test_no_two_ways_to_edit_make_a_cycle_together(make_task: Any, first: Any, second: Any) -> None:
+    User.objects.create_superuser("admin")
+    tasks = [make_task("a"), make_task("b")]
+
+    with pair_of(edit) as pair:
+        for _ in range(10):
+            answers = pair.at_once((first, "a", "b"), (second, "b", "a"))
+            assert sorted(answers) == ["refused", "stored"]
+            assert TaskDependency.objects.count() == 1
+            TaskDependency.objects.all().delete()
+            Task.objects.filter(pk=tasks[0].pk).update(task_id="a")
 
 
 def test_two_parents_of_different_runs_that_end_at_the_same_instant_start_the_child_once(
