@@ -243,6 +243,32 @@ def test_a_child_that_waits_for_a_worker_has_used_its_pair(engine: Engine) -> No
     assert [e.pk for e in Execution.objects.filter(task__task_id="c")] == [waiting.pk]
 
 
+@pytest.mark.parametrize("in_the_way", ["running", "disabled"])
+def test_a_pair_that_could_not_be_used_is_used_after_the_next_success(
+    engine: Engine, in_the_way: str
+) -> None:
+    pair(engine)
+    if in_the_way == "running":
+        engine.start("c")
+        engine.claim()
+        reason = f"execution {engine.latest('c').pk} is still running (task_concurrency is skip)"
+    else:
+        Task.objects.filter(task_id="c").update(enabled=False)
+        reason = "the task is disabled"
+    for name in "ab":
+        engine.start(name)
+        engine.end(**{name: S})
+    assert (engine.latest("c").status, engine.latest("c").reason) == (Status.SKIPPED, reason)
+
+    if in_the_way == "running":
+        engine.end(c=S)
+    Task.objects.update(enabled=True)
+    engine.start("b")
+    engine.end(b=S)
+
+    assert engine.latest("c").status == Status.QUEUED
+
+
 def test_a_failed_parent_is_no_part_of_a_pair(engine: Engine) -> None:
     pair(engine)
     engine.start("a")
