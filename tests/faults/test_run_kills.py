@@ -28,7 +28,13 @@ HELD_SCRIPT = (
 )
 
 
-@pytest.mark.parametrize("role", ["worker", "sentinel", "pusher", "cluster"])
+ROLES = ["worker", "sentinel", "pusher", "cluster"]
+MORE_ROLES = ["main", "monitor", "dispatcher"]
+
+
+@pytest.mark.parametrize(
+    "role", [*ROLES, *(pytest.param(role, marks=pytest.mark.campaign) for role in MORE_ROLES)]
+)
 def test_a_run_completes_after_the_death_of_any_process(
     stack: Stack, make_task: Any, tmp_path: Path, role: str
 ) -> None:
@@ -38,7 +44,7 @@ def test_a_run_completes_after_the_death_of_any_process(
         env = {"LEDGER": str(ledger), "GATES": str(gates)}
         fields = {"task_exec": HELD_SCRIPT, "task_concurrency": "allow"}
         make_task(name, task_dependencies=upstreams, task_env=env, **fields)
-    stack.start("dispatcher")
+    dispatcher = stack.start("dispatcher")
     workers = [stack.start("worker"), stack.start("worker")]
     first = Task.objects.get(task_id="a")
     for _ in range(RUNS):
@@ -46,7 +52,11 @@ def test_a_run_completes_after_the_death_of_any_process(
 
     for name, ending in (("a", "a"), ("c", "bc"), ("d", "d")):  # in each part of the run
         wait_until(lambda name=name: _running(name).count() == RUNS, what=f"{name} to run in each run")
-        _kill(role, of=random.choice(_running(name)), workers=workers, stack=stack)
+        if role == "dispatcher":
+            dispatcher.kill()
+            dispatcher = stack.start("dispatcher")
+        else:
+            _kill(role, of=random.choice(_running(name)), workers=workers, stack=stack)
         for task in ending:
             (gates / task).touch()
     (gates / "e").touch()

@@ -642,6 +642,21 @@ def test_runs_with_the_same_dependencies_share_one_graph_until_it_is_pruned(engi
     assert (Run.objects.count(), RunGraph.objects.count()) == (0, 0)
 
 
+def test_what_a_run_is_decided_by_is_kept_until_its_end(engine: Engine) -> None:
+    diamond(engine)
+    Task.objects.filter(task_id="b").update(history_days=1)
+    engine.start("a")
+    engine.end(a=S)
+    engine.end(b=S)
+
+    prune(engine.clock.tick(10 * 86400))
+    engine.end(c=S)
+    engine.end(d=S)
+    prune(engine.clock.tick(10 * 86400))
+
+    assert engine.history() == [("a", S), ("c", S), ("d", S)]
+
+
 def test_an_outcome_in_a_chain_costs_the_same_however_long_it_is(
     engine: Engine, django_assert_num_queries: Any
 ) -> None:
