@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import F, Min
 
 from scheduler import crashpoints
@@ -72,7 +72,9 @@ def _dispatch_batch(now: datetime, result: DispatchResult) -> bool:
     """Dispatch up to BATCH due tasks; return whether there may be more."""
     try:
         with transaction.atomic():
-            tasks = list(Task.objects.due(now).select_for_update(skip_locked=True, of=("self",))[:BATCH])
+            tasks = list(
+                Task.objects.due(now).select_for_update(skip_locked=True, of=("self",), no_key=True)[:BATCH]
+            )
             _dispatch_tasks(tasks, now, result)
             crashpoints.passed("slot.after_insert")
     except Exception:
@@ -88,10 +90,14 @@ def _dispatch_singly(now: datetime, result: DispatchResult) -> bool:
         try:
             with transaction.atomic():
                 tasks = list(
-                    Task.objects.due(now).select_for_update(skip_locked=True, of=("self",)).filter(pk=pk)
+                    Task.objects.due(now)
+                    .select_for_update(skip_locked=True, of=("self",), no_key=True)
+                    .filter(pk=pk)
                 )
                 _dispatch_tasks(tasks, now, result)
             done += 1
+        except (OperationalError, InterfaceError):
+            raise  # a deadlock or a lost connection is not the fault of the task; the next pass tries again
         except Exception as error:
             logger.exception("task %s could not be dispatched; it is set aside", pk)
             _set_aside(pk, f"{type(error).__name__}: {error}")

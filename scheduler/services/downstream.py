@@ -34,22 +34,28 @@ class Following:
     replaced: list[int] = field(default_factory=list)
 
 
-def lock_downstream(ended: Iterable[Ended]) -> None:
+def lock_downstream(ended: Iterable[Ended], *, tasks: Collection[int] = ()) -> None:
     """Let one transaction at a time decide about what is downstream of outcomes, before any of them is written.
 
     Two upstreams that end at the same instant would otherwise not see each other. Tasks first, then runs, each
-    by primary key, so that two transactions never wait for each other. SQLite has one writer at a time anyway.
+    by primary key, then executions, so that two transactions never wait for each other: whoever changes or starts
+    a task and may cancel executions of it asks for all of it here, at once. SQLite has one writer at a time anyway.
+
+    Args:
+        tasks: further tasks to be locked.
     """
     if not connection.features.has_select_for_update:
         return
     of_run = _tasks_by_run(ended)
     graphs = dict(Run.objects.filter(pk__in=of_run, graph__isnull=False).values_list("pk", "graph_id"))
-    if not graphs:
-        return
     below = {pk for run, graph in graphs.items() if graph for pk in load_graph(graph).below(of_run[run])}
-    tasks = Task.all_objects.filter(pk__in=below).order_by("pk")
-    list(tasks.select_for_update(no_key=True).values_list("pk"))
-    list(Run.objects.filter(pk__in=graphs).order_by("pk").select_for_update().values_list("pk"))
+    if below or tasks:
+        rows = Task.all_objects.filter(pk__in=below.union(tasks)).order_by("pk")
+        list(rows.select_for_update(no_key=True).values_list("pk"))
+    if graphs:
+        list(
+            Run.objects.filter(pk__in=graphs).order_by("pk").select_for_update(no_key=True).values_list("pk")
+        )
 
 
 def follow(ended: Iterable[Ended], *, now: datetime) -> Following:

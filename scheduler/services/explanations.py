@@ -173,6 +173,14 @@ def _waiting(state: UpstreamState) -> Waiting:
 
 
 def _waits(task: Task, upstreams: list[Waiting], zone: ZoneInfo) -> list[str]:
+    names = {"tasks": ", ".join(upstream.task_id for upstream in upstreams)}
+    if upstreams and task.trigger_rule == TriggerRule.ANY_FAILED:
+        return [_("It starts in a run as soon as one of its upstreams fails: %(tasks)s.") % names]
+    if upstreams and task.trigger_rule == TriggerRule.ALL_DONE:
+        return [
+            _("It starts in a run once its upstreams have ended, whatever came of them: %(tasks)s.") % names,
+            _("Those outside of the run must have succeeded since this task last started."),
+        ]
     said = []
     for upstream in upstreams:
         values: dict[str, Any] = {

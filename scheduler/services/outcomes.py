@@ -79,9 +79,10 @@ def finish(reports: Collection[Report], *, now: datetime) -> set[str]:
     """
     retries = {r.claimed.execution_id: _retry_at(r) for r in reports}
     with transaction.atomic():
-        lock_downstream(_places(r.claimed for r in reports if retries[r.claimed.execution_id] is None))
+        lock_downstream(_places(r.claimed for r in reports))
         won = set(Execution.objects.all().transition(_changes(reports, retries)))
         kept = [r for r in reports if r.claimed.execution_id in won]
+        retries |= dict.fromkeys(_end_for_good([pk for pk in won if retries[pk] is not None]))
         _store_pieces([piece for r in kept for piece in r.pieces])
         _drop_pieces([(r.claimed.execution_id, *r.left_out) for r in kept if r.left_out])
         again = [_retry(r, at) for r in kept if (at := retries[r.claimed.execution_id]) is not None]
@@ -155,6 +156,17 @@ def _retry_at(report: Report) -> datetime | None:
     )
     failures = spec["task_retry"] - claimed.retries_left + 1
     return next_attempt_at(policy, status=report.status, failures=failures, failed_at=report.finished_at)
+
+
+def _end_for_good(execution_ids: Collection[int]) -> list[int]:
+    """Make outcomes of those of the attempts that somebody asked to stop before they failed; return them."""
+    if not execution_ids:
+        return []
+    asked = Execution.objects.filter(pk__in=execution_ids, cancel_requested_at__isnull=False)
+    found = list(asked.values_list("pk", flat=True))
+    if found:
+        asked.update(is_outcome=True)
+    return found
 
 
 def _retry(report: Report, at: datetime) -> Execution:

@@ -37,7 +37,9 @@ def prune(now: datetime, *, days: int | None = None) -> int:
 
 
 def _old(now: datetime, general: int, own: dict[int, int]) -> Iterator[QuerySet[Execution]]:
-    terminal = Execution.objects.terminal().order_by("queued_at")
+    # What a run that goes on is decided by stays until its end.
+    going_on = Execution.objects.active().filter(run__isnull=False).values("run")
+    terminal = Execution.objects.terminal().exclude(run__in=going_on).order_by("queued_at")
     yield terminal.filter(queued_at__lt=now - timedelta(days=general)).exclude(task__in=own)
     for task, days in own.items():
         yield terminal.filter(task=task, queued_at__lt=now - timedelta(days=days))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from django.db import transaction
@@ -12,6 +13,7 @@ from scheduler.engine.concurrency import OverlapDecision, decide_overlap
 from scheduler.exceptions import ConflictError
 from scheduler.models import Execution, Run, Task
 from scheduler.queues import wake_after_commit
+from scheduler.services.downstream import lock_downstream
 from scheduler.services.graphs import graphs_of, load_graph
 from scheduler.services.outcomes import REPLACED, announce, cancel_all
 from scheduler.services.rows import new_run, overlap_reason, queued_row, skipped_row
@@ -88,8 +90,8 @@ def resume(execution: Execution, *, trigger: Trigger, now: datetime) -> Executio
         message = _("Execution %(pk)s belongs to no run that could go on; run the task again instead.")
         raise ConflictError(message % {"pk": execution.pk})
     with transaction.atomic():
-        task = _lock(execution.task)
-        run = Run.objects.select_for_update(of=("self",)).get(pk=run.pk)
+        task = _lock(execution.task, run=run)
+        run = Run.objects.select_for_update(of=("self",), no_key=True).get(pk=run.pk)
         latest = Execution.objects.filter(run=run, task=task).order_by("-attempt")[0]
         _check_resumable(execution, latest)
         in_the_way = _active(task)
@@ -143,9 +145,17 @@ def _skipped_below(run: Run, task_pk: int) -> list[int]:
     return found
 
 
-def _lock(task: Task) -> Task:
-    """Return the row of `task`, locked until the end of the transaction."""
-    locked: Task | None = Task.objects.select_for_update(of=("self",)).filter(pk=task.pk).first()
+def _lock(task: Task, *, run: Run | None = None) -> Task:
+    """Return the row of `task`, locked until the end of the transaction, with all that starting it may concern.
+
+    Args:
+        run: the run that goes on with it.
+    """
+    replaced = Execution.objects.filter(
+        task=task, task__concurrency=Concurrency.REPLACE, status=Status.QUEUED, run__isnull=False
+    ).values_list("run_id", "task_id")
+    lock_downstream(chain(replaced, [(run.pk, task.pk)] if run else []), tasks=[task.pk])
+    locked: Task | None = Task.objects.filter(pk=task.pk).first()
     if locked is None:
         raise ConflictError(_("Task %(task)s was deleted.") % {"task": task.task_id})
     return locked
@@ -180,9 +190,12 @@ def cancel_run(run: Run, *, by: str, now: datetime) -> bool:
         False when the run had already ended.
     """
     reason = f"run cancelled by {by}"
+    active = Execution.objects.active().filter(run=run).order_by("pk")
     with transaction.atomic():
+        lock_downstream((run.pk, task) for task in active.values_list("task_id", flat=True))
+        # A worker that records the end of one comes first or last; what it queues meanwhile is seen below.
+        list(active.select_for_update(of=("self",), no_key=True).values_list("pk"))
         if not Run.objects.open().filter(pk=run.pk).update(cancelled_at=now, cancel_reason=reason):
             return False
-        active = Execution.objects.active().filter(run=run).order_by("pk").values_list("pk", flat=True)
-        cancel_all(list(active), reason=reason, now=now)
+        cancel_all(list(active.values_list("pk", flat=True)), reason=reason, now=now)
     return True

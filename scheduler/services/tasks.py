@@ -15,6 +15,7 @@ from scheduler.config_file import ConfigError, ConfigProblem, TaskSpec, cycle_fi
 from scheduler.engine.dependencies import find_cycle
 from scheduler.engine.schedules import next_slot, parse_schedule
 from scheduler.models import Execution, Task, TaskDependency, TaskRevision
+from scheduler.services.downstream import lock_downstream
 from scheduler.services.outcomes import cancel_all
 from scheduler.signals import tasks_deleted, tasks_written
 from scheduler.specs import FIELDS, apply_spec, task_to_spec
@@ -62,7 +63,7 @@ def find_problems(definitions: Sequence[Definition]) -> list[tuple[int, ConfigPr
     taken = dict(Task.objects.values_list("task_id", "pk"))
     own = {d.task.pk: d.spec["task_id"] for d in definitions if d.task is not None}
     known = {name for name, pk in taken.items() if pk not in own} | {d.spec["task_id"] for d in definitions}
-    problems: list[tuple[int, ConfigProblem]] = []
+    problems = _problems_of_renaming(definitions)
     for index, d in enumerate(definitions):
         name = d.spec["task_id"]
         if name in taken and taken[name] not in own:
@@ -74,6 +75,27 @@ def find_problems(definitions: Sequence[Definition]) -> list[tuple[int, ConfigPr
         if name in upstreams:
             problems.append((index, cycle_finding([name, name]).as_problem("")))
     return problems or _cycle_problems(definitions, own)
+
+
+def _problems_of_renaming(definitions: Sequence[Definition]) -> list[tuple[int, ConfigProblem]]:
+    """Refuse the id of a deleted task for another one: its history is kept under it."""
+    wanted = {
+        d.spec["task_id"]: (index, d.task.pk) for index, d in enumerate(definitions) if d.task is not None
+    }
+    deleted = Task.all_objects.exclude(deleted_at=None).filter(task_id__in=wanted).order_by("task_id")
+    return [
+        (
+            wanted[name][0],
+            problem(
+                "task_id",
+                f'the task id "{name}" belongs to the history of a deleted task',
+                name,
+                "an id that was never used",
+            ),
+        )
+        for name, pk in deleted.values_list("task_id", "pk")
+        if wanted[name][1] != pk
+    ]
 
 
 def problem(path: str, message: str, found: str, allowed: str) -> ConfigProblem:
@@ -106,6 +128,10 @@ def write_definitions(
     definitions: Sequence[Definition], *, user: AbstractBaseUser | None, now: datetime
 ) -> list[Task]:
     """Write checked definitions, their edges and revisions, in the transaction of the caller; send `tasks_written`."""
+    present = [d.task.pk for d in definitions if d.task is not None]
+    lock_downstream((), tasks=present)
+    # Read again under the lock: a dispatcher may have moved a task on to its next slot meanwhile.
+    rows = Task.all_objects.in_bulk(present)
     revivable = {
         task.task_id: task
         for task in Task.all_objects.exclude(deleted_at=None).filter(
@@ -115,7 +141,7 @@ def write_definitions(
     tasks: list[Task] = []
     for d in definitions:
         # A task that was deleted comes back under its id, with its history.
-        task = d.task or revivable.get(d.spec["task_id"]) or Task()
+        task = (rows.get(d.task.pk) if d.task else revivable.get(d.spec["task_id"])) or Task()
         is_rescheduled = task.pk is None or task.deleted_at is not None or _has_new_slots(task, d.spec)
         apply_spec(task, d.spec)
         task.deleted_at = None
@@ -191,7 +217,7 @@ def set_enabled(task: Task, enabled: bool, *, user: AbstractBaseUser | None, now
     """Switch the schedule of `task` on or off; what is queued or running goes on."""
     with transaction.atomic():
         lock_graph()
-        fresh = Task.objects.select_for_update(of=("self",)).get(pk=task.pk)
+        fresh = Task.objects.get(pk=task.pk)
         spec = task_to_spec(fresh)
         spec["task_enabled"] = enabled
         return write_definitions([Definition(fresh, spec)], user=user, now=now)[0]
@@ -212,12 +238,14 @@ def delete_tasks(task_pks: Sequence[int], *, by: str, now: datetime) -> None:
     left = list(
         Task.objects.filter(upstreams__in=task_pks).exclude(pk__in=task_pks).distinct().order_by("pk")
     )
+    queued = Execution.objects.filter(task__in=task_pks, status=Status.QUEUED)
+    places = queued.filter(run__isnull=False).values_list("run_id", "task_id")
+    lock_downstream(places, tasks=[*task_pks, *(task.pk for task in left)])
     TaskDependency.objects.filter(downstream__in=task_pks).delete()
     TaskDependency.objects.filter(upstream__in=task_pks).delete()
     Task.objects.filter(pk__in=task_pks).update(deleted_at=now, next_run_at=None, updated_at=now)
     _write_revisions(left, [Definition(task, task_to_spec(task)) for task in left], user=None)
-    waiting = Execution.objects.filter(task__in=task_pks, status=Status.QUEUED).values_list("pk", flat=True)
-    cancel_all(list(waiting), reason=f"task deleted by {by}", now=now)
+    cancel_all(list(queued.values_list("pk", flat=True)), reason=f"task deleted by {by}", now=now)
     tasks_deleted.send(Task, task_pks=list(task_pks))
 
 

@@ -170,7 +170,7 @@ def test_a_cycle_is_refused_beside_the_field(page: Any, live_server: Any, make_t
     page.get_by_role("button", name="Save", exact=True).click()
 
     row = page.locator(".field-depends_on, .form-row", has_text="Depends on").first
-    row.get_by_text("the dependencies would form a cycle").wait_for()
+    row.get_by_text("the dependencies would form a cycle: alpha → beta → alpha").wait_for()
     assert not task.upstreams.exists()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+import subprocess
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,45 +16,76 @@ import pytest
 from scheduler.choices import Status, Trigger
 from scheduler.models import Execution, Run, Task
 from scheduler.services.runs import request_run
-from tests.faults.ledger import LEDGER_SCRIPT
 from tests.stack import Stack, kill_cluster, roles, wait_until
 
 PIPELINE = {"a": [], "b": ["a"], "c": ["a"], "d": ["b", "c"], "e": ["d"]}
+RUNS = 3
+#: Runs until the test lets its task end, so that nothing is over before the kill, however slow the machine is.
+HELD_SCRIPT = (
+    'echo "start $EXECUTION_ID" >> "$LEDGER"; '
+    'until [ -e "$GATES/$TASK_ID" ]; do sleep 0.1; done; '
+    'echo "end $EXECUTION_ID" >> "$LEDGER"'
+)
 
 
-@pytest.mark.parametrize("role", ["worker", "sentinel", "pusher", "cluster"])
+ROLES = ["worker", "sentinel", "pusher", "cluster"]
+MORE_ROLES = ["main", "monitor", "dispatcher"]
+
+
+@pytest.mark.parametrize(
+    "role", [*ROLES, *(pytest.param(role, marks=pytest.mark.campaign) for role in MORE_ROLES)]
+)
 def test_a_run_completes_after_the_death_of_any_process(
     stack: Stack, make_task: Any, tmp_path: Path, role: str
 ) -> None:
-    ledger = tmp_path / "ledger"
+    ledger, gates = tmp_path / "ledger", tmp_path / "gates"
+    gates.mkdir()
     for name, upstreams in PIPELINE.items():
-        fields = {"task_exec": LEDGER_SCRIPT, "task_concurrency": "allow"}
-        make_task(name, task_dependencies=upstreams, task_env={"LEDGER": str(ledger)}, **fields)
-    stack.start("dispatcher")
+        env = {"LEDGER": str(ledger), "GATES": str(gates)}
+        fields = {"task_exec": HELD_SCRIPT, "task_concurrency": "allow"}
+        make_task(name, task_dependencies=upstreams, task_env=env, **fields)
+    dispatcher = stack.start("dispatcher")
     workers = [stack.start("worker"), stack.start("worker")]
     first = Task.objects.get(task_id="a")
-    for _ in range(3):
+    for _ in range(RUNS):
         request_run(first, trigger=Trigger.MANUAL, user=None, now=datetime.now(UTC))
 
-    for name in ("a", "c", "d"):  # in each part of the run
-        running = Execution.objects.running().filter(task__task_id=name)
-        wait_until(lambda running=running: running.exists(), what=f"{name} to run")
-        victim = random.choice(workers)
-        if role == "cluster":
-            kill_cluster(victim)
-            workers[workers.index(victim)] = stack.start("worker")
+    for name, ending in (("a", "a"), ("c", "bc"), ("d", "d")):  # in each part of the run
+        wait_until(lambda name=name: _running(name).count() == RUNS, what=f"{name} to run in each run")
+        if role == "dispatcher":
+            dispatcher.kill()
+            dispatcher = stack.start("dispatcher")
         else:
-            pids = wait_until(lambda victim=victim: roles(victim)[role], what=f"a {role}")
-            os.kill(random.choice(pids), signal.SIGKILL)
+            _kill(role, of=random.choice(_running(name)), workers=workers, stack=stack)
+        for task in ending:
+            (gates / task).touch()
+    (gates / "e").touch()
 
     wait_until(lambda: not Run.objects.open().exists(), what="the end of the runs")
     history = Counter(Execution.objects.values_list("task__task_id", "status"))
-    assert history == {(name, Status.SUCCESS): 3 for name in PIPELINE}
-    lines = Counter(ledger.read_text().split())
-    assert all(lines[str(pk)] == 2 for pk in Execution.objects.values_list("pk", flat=True))
+    assert history == {(name, Status.SUCCESS): RUNS for name in PIPELINE}
+    lines = Counter(ledger.read_text().splitlines())
+    ids = Execution.objects.values_list("pk", flat=True)
+    assert lines == {f"{what} {pk}": 1 for pk in ids for what in ("start", "end")}
     for run in Run.objects.all():
         started = {e.task.task_id: e for e in run.executions.select_related("task")}
         for name, upstreams in PIPELINE.items():
             for upstream in upstreams:
                 end = started[upstream].finished_at
                 assert end is not None and end <= started[name].queued_at
+
+
+def _running(name: str) -> Any:
+    return Execution.objects.running().filter(task__task_id=name)
+
+
+def _kill(role: str, *, of: Execution, workers: list[subprocess.Popen[bytes]], stack: Stack) -> None:
+    """Kill a process of the cluster that runs an execution; a whole cluster is followed by a new one."""
+    owner = Execution.objects.select_related("owner").get(pk=of.pk).owner
+    assert owner is not None
+    victim = next(worker for worker in workers if owner.pid in roles(worker)["worker"])
+    if role == "cluster":
+        kill_cluster(victim)
+        workers[workers.index(victim)] = stack.start("worker")
+    else:
+        os.kill(owner.pid if role == "worker" else roles(victim)[role][0], signal.SIGKILL)

@@ -243,6 +243,32 @@ def test_a_child_that_waits_for_a_worker_has_used_its_pair(engine: Engine) -> No
     assert [e.pk for e in Execution.objects.filter(task__task_id="c")] == [waiting.pk]
 
 
+@pytest.mark.parametrize("in_the_way", ["running", "disabled"])
+def test_a_pair_that_could_not_be_used_is_used_after_the_next_success(
+    engine: Engine, in_the_way: str
+) -> None:
+    pair(engine)
+    if in_the_way == "running":
+        engine.start("c")
+        engine.claim()
+        reason = f"execution {engine.latest('c').pk} is still running (task_concurrency is skip)"
+    else:
+        Task.objects.filter(task_id="c").update(enabled=False)
+        reason = "the task is disabled"
+    for name in "ab":
+        engine.start(name)
+        engine.end(**{name: S})
+    assert (engine.latest("c").status, engine.latest("c").reason) == (Status.SKIPPED, reason)
+
+    if in_the_way == "running":
+        engine.end(c=S)
+    Task.objects.update(enabled=True)
+    engine.start("b")
+    engine.end(b=S)
+
+    assert engine.latest("c").status == Status.QUEUED
+
+
 def test_a_failed_parent_is_no_part_of_a_pair(engine: Engine) -> None:
     pair(engine)
     engine.start("a")
@@ -468,6 +494,20 @@ def test_cancelling_a_run_stops_what_is_active_and_starts_nothing_more(engine: E
     assert not runs.cancel_run(run, by="ann", now=engine.clock.tick())
 
 
+def test_what_fails_just_after_it_was_asked_to_stop_is_not_tried_again(engine: Engine) -> None:
+    engine.task("a", task_retry=3)
+    engine.task("b", "a")
+    engine.start("a")
+    engine.claim()
+
+    assert runs.cancel_run(Run.objects.get(), by="ann", now=engine.clock.tick())
+    engine.end(a=F)
+
+    assert engine.history() == [("a", F), ("b", Status.SKIPPED)]
+    assert engine.latest("a").is_outcome
+    assert Run.objects.get().finished_at is not None
+
+
 def test_resuming_a_failed_middle_runs_it_and_what_was_skipped_below_and_nothing_else(
     engine: Engine,
 ) -> None:
@@ -600,6 +640,21 @@ def test_runs_with_the_same_dependencies_share_one_graph_until_it_is_pruned(engi
     prune(NOON + timedelta(days=9999))
 
     assert (Run.objects.count(), RunGraph.objects.count()) == (0, 0)
+
+
+def test_what_a_run_is_decided_by_is_kept_until_its_end(engine: Engine) -> None:
+    diamond(engine)
+    Task.objects.filter(task_id="b").update(history_days=1)
+    engine.start("a")
+    engine.end(a=S)
+    engine.end(b=S)
+
+    prune(engine.clock.tick(10 * 86400))
+    engine.end(c=S)
+    engine.end(d=S)
+    prune(engine.clock.tick(10 * 86400))
+
+    assert engine.history() == [("a", S), ("c", S), ("d", S)]
 
 
 def test_an_outcome_in_a_chain_costs_the_same_however_long_it_is(

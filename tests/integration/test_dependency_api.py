@@ -226,6 +226,21 @@ def test_a_task_says_why_it_ran_and_which_success_is_used_up(engine: Engine, edi
     ]
 
 
+def test_tasks_for_clean_up_and_escalation_say_when_they_start(engine: Engine, editor: TokenClient) -> None:
+    engine.task("a")
+    engine.task("b")
+    engine.task("clean", "a", "b", task_trigger_rule="all_done")
+    engine.task("alarm", "a", "b", task_trigger_rule="any_failed")
+
+    assert told(editor, "clean") == [
+        "It has never run.",
+        "It starts in a run once its upstreams have ended, whatever came of them: a, b.",
+        "Those outside of the run must have succeeded since this task last started.",
+        "It starts when its upstreams allow it, by hand or by the API.",
+    ]
+    assert told(editor, "alarm")[1] == ("It starts in a run as soon as one of its upstreams fails: a, b.")
+
+
 def test_a_waiting_task_names_the_run_and_what_it_waits_for(engine: Engine, editor: TokenClient) -> None:
     diamond(engine)
     run = engine.start("a").run_id
@@ -347,6 +362,21 @@ def test_a_rename_keeps_edges_and_cannot_hide_a_cycle(engine: Engine, editor: To
     assert editor.get("tasks/b").json()["task_dependencies"] == ["c"]
     refused = editor.call("PATCH", "tasks/c", {"task_id": "d", "task_dependencies": ["b"]})
     assert refused.json()["errors"][0]["message"] == "the dependencies would form a cycle: d → b → d"
+
+
+def test_the_id_of_a_deleted_task_is_not_given_to_another(engine: Engine, editor: TokenClient) -> None:
+    engine.task("old")
+    engine.task("a")
+    assert editor.call("DELETE", "tasks/old").status_code == 204
+
+    refused = editor.call("PATCH", "tasks/a", {"task_id": "old"})
+
+    assert refused.status_code == 400
+    assert refused.json()["errors"][0]["message"] == (
+        'the task id "old" belongs to the history of a deleted task'
+    )
+    engine.task("old")
+    assert editor.get("tasks/old").status_code == 200
 
 
 def test_a_status_of_a_run_is_derived(engine: Engine) -> None:

@@ -6,11 +6,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 
 from scheduler.choices import Status
 from scheduler.models import Execution, Process, Task
 from scheduler.services import claims
 from scheduler.services.dispatch import dispatch_due
+from scheduler.services.tasks import save_task
+from scheduler.signals import execution_finished
+from scheduler.specs import task_to_spec
 from tests.conftest import NOON
 
 
@@ -154,6 +158,38 @@ def test_what_another_host_left_behind_ends_as_worker_lost_and_is_tried_again(ma
     assert (lost.status, lost.reason, lost.is_outcome) == (Status.TECHNICAL_FAILURE, "worker lost", False)
     assert (retry.status, retry.attempt, retry.trigger) == (Status.QUEUED, 2, "retry")
     assert retry.run == lost.run
+
+
+def test_an_edit_that_began_before_a_slot_does_not_bring_the_slot_back(make_task: Any) -> None:
+    make_task("a", task_schedule="0 * * * *")
+    read_before = Task.objects.get()
+
+    dispatch_due(NOON + timedelta(hours=1))
+    spec = task_to_spec(read_before)
+    spec["task_desc"] = "edited"
+    save_task(spec, task=read_before, user=None, now=NOON + timedelta(hours=1))
+
+    assert Task.objects.get().next_run_at == NOON + timedelta(hours=2)
+    assert dispatch_due(NOON + timedelta(hours=1)).queued == 0
+
+
+def test_a_database_that_gives_up_a_pass_is_not_the_fault_of_a_task(make_task: Any) -> None:
+    make_task("a", task_schedule="0 * * * *")
+    make_task("b", task_schedule="0 * * * *", task_dependencies=["a"])
+
+    def give_up(**_: Any) -> None:
+        raise OperationalError("deadlock detected")
+
+    execution_finished.connect(give_up, weak=False)
+    try:
+        with pytest.raises(OperationalError):
+            dispatch_due(NOON + timedelta(hours=1))
+    finally:
+        execution_finished.disconnect(give_up)
+
+    assert not Task.objects.exclude(schedule_error="").exists()
+    dispatch_due(NOON + timedelta(hours=1))
+    assert Execution.objects.filter(task__task_id="b").count() == 1
 
 
 def test_slots_two_hundred_at_once_have_one_record_each_in_few_queries(
