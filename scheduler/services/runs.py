@@ -12,6 +12,7 @@ from scheduler.engine.concurrency import OverlapDecision, decide_overlap
 from scheduler.exceptions import ConflictError
 from scheduler.models import Execution, Run, Task
 from scheduler.queues import wake_after_commit
+from scheduler.services.downstream import lock_downstream
 from scheduler.services.graphs import graphs_of, load_graph
 from scheduler.services.outcomes import REPLACED, announce, cancel_all
 from scheduler.services.rows import new_run, overlap_reason, queued_row, skipped_row
@@ -88,6 +89,7 @@ def resume(execution: Execution, *, trigger: Trigger, now: datetime) -> Executio
         message = _("Execution %(pk)s belongs to no run that could go on; run the task again instead.")
         raise ConflictError(message % {"pk": execution.pk})
     with transaction.atomic():
+        lock_downstream([(run.pk, run.first_task_id)])
         task = _lock(execution.task)
         run = Run.objects.select_for_update(of=("self",)).get(pk=run.pk)
         latest = Execution.objects.filter(run=run, task=task).order_by("-attempt")[0]
@@ -181,6 +183,8 @@ def cancel_run(run: Run, *, by: str, now: datetime) -> bool:
     """
     reason = f"run cancelled by {by}"
     with transaction.atomic():
+        # As whoever records an outcome does: tasks first, then the run, or the two would wait for each other.
+        lock_downstream([(run.pk, run.first_task_id)])
         if not Run.objects.open().filter(pk=run.pk).update(cancelled_at=now, cancel_reason=reason):
             return False
         active = Execution.objects.active().filter(run=run).order_by("pk").values_list("pk", flat=True)
