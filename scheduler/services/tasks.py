@@ -112,11 +112,17 @@ def write_definitions(
             task_id__in=[d.spec["task_id"] for d in definitions]
         )
     }
+    # The caller may have read a task a while ago, and dispatchers moved on meanwhile: what stands there now counts.
+    known = [d.task.pk for d in definitions if d.task is not None] + [task.pk for task in revivable.values()]
+    stored = Task.all_objects.order_by("pk").select_for_update(of=("self",), no_key=True).in_bulk(known)
     tasks: list[Task] = []
     for d in definitions:
         # A task that was deleted comes back under its id, with its history.
         task = d.task or revivable.get(d.spec["task_id"]) or Task()
-        is_rescheduled = task.pk is None or task.deleted_at is not None or _has_new_slots(task, d.spec)
+        old = stored.get(task.pk)
+        is_rescheduled = old is None or old.deleted_at is not None or _has_new_slots(old, d.spec)
+        if old is not None:
+            task.next_run_at, task.schedule_error = old.next_run_at, old.schedule_error
         apply_spec(task, d.spec)
         task.deleted_at = None
         if is_rescheduled:
