@@ -36,6 +36,7 @@ class Dispatcher:
         self._told_to_stop: SimpleQueue[int] = SimpleQueue()
         # On the monotonic clock: that of the wall may be set, and then nothing would be done for hours.
         self._beat_at = self._sweep_at = self._prune_at = 0.0
+        self._has_followed_zones = False
         self._silence = processes.Silence(longest_step=2 * settings.SCHEDULER_SWEEP)
 
     def run(self) -> None:
@@ -76,6 +77,9 @@ class Dispatcher:
         now = datetime.now(UTC)
         if monotonic() >= self._beat_at:
             self._beat(now)
+        if not self._has_followed_zones:
+            tasks.follow_zones(now)
+            self._has_followed_zones = True
         dispatch.dispatch_due(now)
         if monotonic() >= self._sweep_at:
             self._sweep_at = monotonic() + settings.SCHEDULER_SWEEP

@@ -21,7 +21,7 @@ from scheduler.services.dispatch import dispatch_due
 from scheduler.services.processes import Silence
 from scheduler.services.pruning import prune
 from scheduler.services.runs import request_run
-from scheduler.services.tasks import save_task
+from scheduler.services.tasks import follow_zones, save_task
 from scheduler.specs import task_to_spec
 from tests.conftest import NOON
 
@@ -177,6 +177,25 @@ def test_the_dead_do_not_look_alive_after_the_clock_was_put_back(db: None) -> No
 
     assert health(NOON).dispatchers == 1
     assert health(NOON - timedelta(hours=1)).dispatchers == 0
+
+
+def test_slots_follow_the_zone_of_the_settings_when_it_has_changed(make_task: Any, settings: Any) -> None:
+    make_task("a", task_schedule="0 9,17 * * *")  # next at 17:00 UTC
+    make_task("own", task_schedule="0 9,17 * * *", task_timezone="Europe/Berlin")
+    settings.SCHEDULER_TIME_ZONE = "America/New_York"
+
+    assert [follow_zones(NOON), follow_zones(NOON)] == [1, 0]
+
+    slots = dict(Task.objects.values_list("task_id", "next_run_at"))
+    assert slots == {"a": NOON + timedelta(hours=1), "own": NOON + timedelta(hours=3)}
+
+
+def test_slots_that_have_their_records_do_not_come_back_when_the_clock_was_put_back(make_task: Any) -> None:
+    make_task("a", task_schedule="* * * * *")
+    dispatch_due(NOON + MINUTE)
+
+    assert follow_zones(NOON) == 0
+    assert Task.objects.get().next_run_at == NOON + 2 * MINUTE
 
 
 # --- outages and long lists -----------------------------------------------------------------------
