@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
-import zoneinfo
 from email.utils import parseaddr
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -13,6 +13,8 @@ from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.core.validators import validate_email
 
 from notifications.addresses import parse_allow_list
+from scheduler.engine.zones import zone_of
+from scheduler.exceptions import InvalidScheduleError
 
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]", "::1", "testserver", ".localhost"})
 
@@ -23,7 +25,7 @@ def text(name: str, default: str = "") -> str:
     if path:
         try:
             return Path(path).read_text(encoding="utf-8").strip()
-        except OSError as error:
+        except (OSError, UnicodeDecodeError) as error:
             raise ImproperlyConfigured(f"{name}_FILE is {path!r}, which cannot be read: {error}") from error
     return os.environ.get(name) or default
 
@@ -126,11 +128,31 @@ def time_zone(name: str, default: str) -> str:
     """Return variable `name`, which must be a zone of the IANA database."""
     value = text(name, default)
     try:
-        zoneinfo.ZoneInfo(value)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:
+        zone_of(value)  # what schedules accept: "localtime" would set all of them aside
+    except InvalidScheduleError as error:
         raise ImproperlyConfigured(
             f"{name} is {value!r}, which is no zone of the IANA database (such as Asia/Shanghai)"
         ) from error
+    return value
+
+
+def queue(name: str, default: str) -> str:
+    """Return variable `name`, which must be a queue that a task can name."""
+    value = text(name, default)
+    if re.fullmatch(r"[a-z0-9_-]{1,50}", value) is None:
+        raise ImproperlyConfigured(f"{name} is {value!r}; allowed are 1 to 50 small letters, digits, _ and -")
+    return value
+
+
+def url(name: str, default: str = "", *, schemes: tuple[str, ...], example: str) -> str:
+    """Return variable `name`, empty or a URL of one of `schemes`.
+
+    What is refused is not shown: it may hold a password.
+    """
+    value = text(name, default)
+    allowed = [f"{scheme}://" for scheme in schemes]
+    if value and not value.startswith(tuple(allowed)):
+        raise ImproperlyConfigured(f"{name} must begin with {' or '.join(allowed)}, such as {example}")
     return value
 
 

@@ -26,7 +26,9 @@ SERVES_THIS_MACHINE_ONLY = set(ALLOWED_HOSTS) <= env.LOOPBACK_HOSTS
 SECRET_KEY = env.secret_key(is_local=DEBUG or SERVES_THIS_MACHINE_ONLY, path=DATA_DIR / "secret_key")
 CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS")
 PORT = env.integer("PORT", 8000, minimum=1, maximum=65535)
-SITE_URL = env.text("SITE_URL", f"http://localhost:{PORT}").rstrip("/")
+SITE_URL = env.url(
+    "SITE_URL", f"http://localhost:{PORT}", schemes=("http", "https"), example="https://schedsite.example.org"
+).rstrip("/")
 IS_HTTPS = SITE_URL.startswith("https://")
 
 ROOT_URLCONF = "schedsite.urls"
@@ -117,15 +119,17 @@ TIME_ZONE = SCHEDULER_TIME_ZONE
 DATABASE_URL = env.text("DATABASE_URL", f"sqlite:///{DATA_DIR / 'db.sqlite3'}")
 try:
     _database: dict[str, Any] = dict(environ.Env.db_url_config(DATABASE_URL))
-except Exception as error:
+except Exception:
     raise ImproperlyConfigured(
-        f"DATABASE_URL is {DATABASE_URL!r}; a URL such as sqlite:////data/db.sqlite3 or "
-        "postgres://user:password@host:5432/name is needed"
-    ) from error
+        "DATABASE_URL cannot be read; a URL such as sqlite:////data/db.sqlite3 or "
+        "postgres://user:password@host:5432/name is needed"  # what was found may hold a password
+    ) from None
 if _database.get("ENGINE") not in {"django.db.backends.sqlite3", "django.db.backends.postgresql"}:
     raise ImproperlyConfigured(
         f"DATABASE_URL names {_database.get('ENGINE')!r}; SQLite and PostgreSQL are supported"
     )
+if _database["ENGINE"].endswith("sqlite3") and _database["NAME"] in ("", ":memory:"):
+    raise ImproperlyConfigured("DATABASE_URL names no file; processes could not share the database")
 # A connection per process is kept; long loops close it when it broke.
 _database.update(CONN_MAX_AGE=None, CONN_HEALTH_CHECKS=True)
 if _database["ENGINE"].endswith("sqlite3"):
@@ -137,7 +141,7 @@ if _database["ENGINE"].endswith("sqlite3"):
     }
 DATABASES = {"default": _database}
 
-REDIS_URL = env.text("REDIS_URL")
+REDIS_URL = env.url("REDIS_URL", schemes=("redis", "rediss", "unix"), example="redis://127.0.0.1:6379/0")
 CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
@@ -150,7 +154,7 @@ SCHEDULER_TASKS_DIR = Path(env.text("SCHEDULER_TASKS_DIR", str(BASE_DIR / "tasks
 SCHEDULER_SPOOL_DIR = Path(env.text("SCHEDULER_SPOOL_DIR", str(DATA_DIR / "spool"))).resolve()
 SCHEDULER_WORKERS = env.integer("SCHEDULER_WORKERS", 2, minimum=1, maximum=64)
 SCHEDULER_SLOTS = env.integer("SCHEDULER_SLOTS", 64, minimum=1, maximum=1000)
-SCHEDULER_QUEUE = env.text("SCHEDULER_QUEUE", "default")
+SCHEDULER_QUEUE = env.queue("SCHEDULER_QUEUE", "default")
 SCHEDULER_LOG_LIMIT = env.integer("SCHEDULER_LOG_LIMIT", 1024 * 1024, minimum=1024, maximum=64 * 1024 * 1024)
 SCHEDULER_HISTORY_DAYS = env.integer("SCHEDULER_HISTORY_DAYS", 90, minimum=1, maximum=36_500)
 SCHEDULER_HEARTBEAT = env.number("SCHEDULER_HEARTBEAT", 5, minimum=0.1, maximum=60)

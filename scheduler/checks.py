@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from typing import Any
 
 from django.conf import settings
@@ -9,6 +10,8 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register
 
 from scheduler.runner import Spool
 
+FILES_OF_A_WORKER = 64
+FILES_OF_A_COMMAND = 2  # its process and its output
 WANTED_QUEUE_SETTINGS = {
     "scheduler": False,
     "max_attempts": 1,
@@ -56,6 +59,23 @@ def check_queue(**_kwargs: Any) -> list[CheckMessage]:
             Error("Q_CLUSTER['retry'] must be longer than Q_CLUSTER['timeout'].", id="scheduler.E003")
         )
     return found
+
+
+@register()
+def check_open_files(**_kwargs: Any) -> list[CheckMessage]:
+    """A worker process must be allowed to open what `SCHEDULER_SLOTS` commands at once take."""
+    needed = FILES_OF_A_WORKER + FILES_OF_A_COMMAND * settings.SCHEDULER_SLOTS
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if allowed == resource.RLIM_INFINITY or needed <= allowed:
+        return []
+    return [
+        Warning(
+            f"SCHEDULER_SLOTS is {settings.SCHEDULER_SLOTS}, but this process may open only {allowed} files.",
+            hint=f"Executions that find no descriptor free end as technical_failure. Raise the limit to {needed} "
+            "(LimitNOFILE= of systemd, ulimit -n), or lower SCHEDULER_SLOTS.",
+            id="scheduler.W003",
+        )
+    ]
 
 
 @register()

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import connections, models
 from django.db.models import BooleanField, Case, Exists, Func, OuterRef, Q, Value, When
 
-from scheduler.choices import ACTIVE, FAILED, TERMINAL, RunStatus, Status
+from scheduler.choices import ACTIVE, FAILED, TERMINAL, RunStatus, Status, Trigger
 from scheduler.engine.states import SOURCES
 
 if TYPE_CHECKING:
@@ -75,9 +75,12 @@ class ProcessQuerySet(models.QuerySet["Process"]):
     """Reads of processes."""
 
     def alive(self, now: datetime) -> ProcessQuerySet:
-        """Processes whose lease has not expired and that did not say that they stopped."""
-        oldest = now - timedelta(seconds=settings.SCHEDULER_LEASE)
-        return self.filter(stopped_at=None, heartbeat_at__gte=oldest)
+        """Processes whose lease has not expired and that did not say that they stopped.
+
+        A sign of life from the future was given before a clock was put back, perhaps long ago.
+        """
+        lease = timedelta(seconds=settings.SCHEDULER_LEASE)
+        return self.filter(stopped_at=None, heartbeat_at__gte=now - lease, heartbeat_at__lte=now + lease)
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,10 @@ class ExecutionQuerySet(models.QuerySet["Execution"]):
         """Ended, one way or the other."""
         return self.filter(status__in=TERMINAL)
 
+    def slots(self) -> ExecutionQuerySet:
+        """The records of slots, one for each; served by the index that keeps them unique."""
+        return self.filter(attempt=1, trigger=Trigger.SCHEDULE, scheduled_for__isnull=False)
+
     def outcomes(self) -> ExecutionQuerySet:
         """Last attempts, latest first."""
         return self.filter(is_outcome=True).order_by("-finished_at", "-id")
@@ -120,20 +127,20 @@ class ExecutionQuerySet(models.QuerySet["Execution"]):
         """In the order of the history."""
         return self.order_by("-queued_at", "-id")
 
-    def claimable(self, queue: str, now: datetime) -> ExecutionQuerySet:
-        """Queued in `queue`, due, and not kept back by the parallel limit of their task; in claiming order."""
+    def ready(self, now: datetime) -> ExecutionQuerySet:
+        """Queued, due, and not kept back by the parallel limit of their task."""
         table = self.model._meta.db_table
         busy = (
             f"({table}.parallel_limit IS NULL OR {table}.parallel_limit > (SELECT COUNT(*) FROM {table} r"  # noqa: S608
             f" WHERE r.task_id = {table}.task_id AND r.status = %s))"
         )
-        rows: Any = (
-            self.filter(Q(not_before=None) | Q(not_before__lte=now), status=Status.QUEUED, queue=queue)
-            .extra(where=[busy], params=[Status.RUNNING])  # noqa: S610 - no text of users in it
-            .order_by("-priority", "id")
-        )
-        found: ExecutionQuerySet = rows
+        due: Any = self.filter(Q(not_before=None) | Q(not_before__lte=now), status=Status.QUEUED)
+        found: ExecutionQuerySet = due.extra(where=[busy], params=[Status.RUNNING])  # noqa: S610 - no text of users
         return found
+
+    def claimable(self, queue: str, now: datetime) -> ExecutionQuerySet:
+        """What is ready in `queue`, in claiming order."""
+        return self.ready(now).filter(queue=queue).order_by("-priority", "id")
 
     def claim(self, *, ids: Sequence[int], owner: Process, claim: str, now: datetime) -> list[int]:
         """Make the queued ones of `ids` run under `claim` and return those that were won."""

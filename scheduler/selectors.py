@@ -143,8 +143,9 @@ def health(now: datetime) -> Health:
         due = Execution.objects.filter(status=Status.QUEUED).exclude(not_before__gt=now)
         found.backlog = due.count()
         # The expression keeps SQLite from walking all of history by the index on the instant.
-        dated = due.annotate(at=Coalesce("queued_at", "queued_at"))
-        is_late = dated.filter(at__lt=now - BACKLOG_LATE, not_before=None).exists()
+        dated = Execution.objects.ready(now).annotate(at=Coalesce("not_before", "queued_at"))
+        # What waits for another execution of its task (task_concurrency is queue) is not late.
+        is_late = dated.filter(at__lt=now - BACKLOG_LATE).exists()
     except DatabaseError:
         found.database = False
         found.reasons.append("the database does not answer")

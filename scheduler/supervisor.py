@@ -18,6 +18,7 @@ from scheduler.cluster import is_stopping
 from scheduler.models import Execution, ExecutionLog, Process
 from scheduler.queues import wake
 from scheduler.runner import (
+    CommandSpec,
     Exit,
     LogReader,
     RunningCommand,
@@ -39,6 +40,7 @@ READ_LOGS = 0.25
 FLOOD = 1 << 20  # bytes that wait to be read; from here on the spool is trimmed quickly
 FLOOD_PAUSE = 0.002
 RETRY_DATABASE = 0.5
+STOP_WITHOUT_DATABASE = 5.0
 
 
 @dataclass
@@ -66,7 +68,7 @@ class Supervisor:
         self.watched: dict[int, _Watched] = {}
         self.reports: list[Report] = []
         self._poller = select.epoll()
-        self._record_at = float("inf")
+        self._record_at = self._give_up_at = float("inf")
         self._claim_at = self._orders_at = self._read_at = self._beat_at = self._adopt_at = 0.0
         self._is_flooded = False
 
@@ -81,6 +83,8 @@ class Supervisor:
                 logger.exception("the database does not answer; commands go on, outcomes wait")
                 if not connection.in_atomic_block:
                     connection.close()
+                if is_stopping() and self._gives_up():
+                    break
                 self._adopt_at = 0.0  # a claim may have been committed, and its answer lost
                 self._wait(RETRY_DATABASE)
                 continue
@@ -114,6 +118,14 @@ class Supervisor:
             return True
         return not self.watched and (is_stopping() or self._claim_at > monotonic())
 
+    def _gives_up(self) -> bool:
+        """Tell whether this worker, told to stop, need not wait for its database any longer.
+
+        What it could not record stands in the spool, for the next one.
+        """
+        self._give_up_at = min(self._give_up_at, monotonic() + STOP_WITHOUT_DATABASE)
+        return settings.SCHEDULER_STOP == "leave" and monotonic() >= self._give_up_at
+
     def _pause(self) -> float:
         if self._is_flooded:
             return FLOOD_PAUSE
@@ -146,8 +158,7 @@ class Supervisor:
 
     def _start(self, claimed: Claimed) -> None:
         try:
-            env = _environment(claimed)
-            spec = recovery.command_spec(claimed, env)
+            spec = _command_spec(claimed)
             crashpoints.passed("spawn.before")
             command = start(spec, self.spool)
             crashpoints.passed("spawn.after")
@@ -300,6 +311,21 @@ def _with_log(report: Report, reader: LogReader, pieces: list[LogPiece]) -> Repo
 def _stored_until(execution_id: int) -> int:
     last = ExecutionLog.objects.filter(execution=execution_id).order_by("-offset").first()
     return 0 if last is None else last.offset + last.size
+
+
+def _command_spec(claimed: Claimed) -> CommandSpec:
+    """Return what the runner needs to start an execution.
+
+    Raises:
+        StartError: its environment file or its folder cannot be read.
+    """
+    try:
+        return recovery.command_spec(claimed, _environment(claimed))
+    except (
+        OSError,
+        ValueError,
+    ) as error:  # a name too long, a folder closed to us; one of them stops no others
+        raise StartError(f"could not start: {error}") from error
 
 
 def _environment(claimed: Claimed) -> dict[str, str]:

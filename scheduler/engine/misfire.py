@@ -43,18 +43,28 @@ class SlotPlan:
     missed: MissedSpan | None
 
 
-def due_slots(schedule: Schedule, since: datetime, now: datetime, *, cap: int = LONGEST_LIST) -> DueSlots:
+def due_slots(
+    schedule: Schedule,
+    since: datetime,
+    now: datetime,
+    *,
+    grace: timedelta | None = None,
+    cap: int = LONGEST_LIST,
+) -> DueSlots:
     """Return the slots from `since` to `now`, both inclusive.
 
-    Only the newest `cap` are listed and the others counted, so that a year of a schedule that fires each second
-    costs milliseconds more than the list.
+    Only the newest are listed and the others counted, so that a year of a schedule that fires each second
+    costs milliseconds more than the list: those within `grace` and as many late ones as may run, at most `cap`.
 
     Args:
         since: aware; usually the slot that a task waits for.
+        grace: inclusive; None: list up to `cap`.
         cap: at least 1.
     """
     begin = since - MOMENT
     total = count_slots(schedule, begin, now)
+    if grace is not None:
+        cap = min(cap, count_slots(schedule, now - grace - MOMENT, now) + RUN_ALL_LIMIT)
     if total <= cap:
         return DueSlots(tuple(slots_between(schedule, begin, now)))
     first = slots_between(schedule, begin, now, limit=1)[0]

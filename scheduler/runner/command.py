@@ -99,9 +99,9 @@ def command_environment(
 
 
 def _read_env_file(path: Path) -> dict[str, str]:
-    if not path.is_file():
-        raise StartError(f"could not start: the environment file {path} does not exist")
     try:
+        if not path.is_file():
+            raise StartError(f"could not start: the environment file {path} does not exist")
         values = dotenv_values(path, interpolate=False)
     except OSError as error:
         raise StartError(
@@ -301,12 +301,8 @@ def published_exit(spool: Spool, execution_id: int, claim: str) -> int | None:
     return int(match[1]) & 0xFF if match else None  # `exit 256` ends as 0, but $? in the trap says 256
 
 
-def adopt(spec: CommandSpec, spool: Spool, *, elapsed: float) -> RunningCommand | Exit | NeverStarted:
-    """Find out what became of a command whose worker died.
-
-    Args:
-        elapsed: seconds since it was claimed; its timeout goes on from there.
-    """
+def adopt(spec: CommandSpec, spool: Spool) -> RunningCommand | Exit | NeverStarted:
+    """Find out what became of a command whose worker died. Its timeout goes on from where it was."""
     pid_path = spool.path(spec.execution_id, spec.claim, "pid")
     if not os.path.lexists(pid_path):
         # The shell, if there is one, has not begun the command. Whoever creates this file first decides.
@@ -318,7 +314,8 @@ def adopt(spec: CommandSpec, spool: Spool, *, elapsed: float) -> RunningCommand 
     if shell is not None:
         # A pid may have changed hands before the descriptor was opened; not after it.
         with contextlib.suppress(ProcessLookupError):
-            command = RunningCommand(spec, spool, pid=shell.pid, child=None, elapsed=elapsed)
+            # Its age by the clock of the kernel: that of the wall may have been set meanwhile.
+            command = RunningCommand(spec, spool, pid=shell.pid, child=None, elapsed=_age(shell))
             if started_ticks(shell.pid) == shell.started:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.killpg(shell.pid, signal.SIGCONT)  # the dead worker may have halted a flood
@@ -343,8 +340,12 @@ def _find_shell(spec: CommandSpec, pid_path: Path) -> Entry | None:
     if entry.marker == marker:
         return entry
     # `exec env -i …` took the marker off. Then it is ours if it is not younger than its file.
-    age = time.clock_gettime(time.CLOCK_BOOTTIME) - entry.started / _TICKS_PER_SECOND
-    return entry if not entry.marker and age > time.time() - pid_path.stat().st_mtime - 1 else None
+    is_as_old = _age(entry) > time.time() - pid_path.stat().st_mtime - 1
+    return entry if not entry.marker and is_as_old else None
+
+
+def _age(entry: Entry) -> float:
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - entry.started / _TICKS_PER_SECOND
 
 
 def _has_ended(pidfd: int) -> bool:

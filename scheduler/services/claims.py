@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
+from time import monotonic
 from typing import cast
 
 from django.conf import settings
@@ -18,7 +19,7 @@ from scheduler.config_file import TaskSpec
 from scheduler.models import Execution, Process, Task, TaskRevision
 from scheduler.querysets import Transition
 from scheduler.services.outcomes import Claimed, Report, finish
-from scheduler.services.processes import is_gone
+from scheduler.services.processes import Silence, is_gone
 
 WORKER_LOST = "worker lost"
 
@@ -31,16 +32,25 @@ def _spec(revision_pk: int) -> TaskSpec:
 
 def claim(*, owner: Process, queue: str, limit: int, now: datetime) -> list[Claimed]:
     """Take up to `limit` due executions of `queue` for `owner`, most urgent first."""
+    token = secrets.token_hex(8)
+    won: list[int] = []
     with transaction.atomic():
-        candidates = list(
-            Execution.objects.claimable(queue, now)
-            .select_for_update(skip_locked=True, of=("self",))
-            .values_list("pk", "task_id", "parallel_limit")[:limit]
-        )
-        if not candidates:
+        while len(won) < limit:
+            wanted = limit - len(won)
+            candidates = list(
+                Execution.objects.claimable(queue, now)
+                .select_for_update(skip_locked=True, of=("self",))
+                .values_list("pk", "task_id", "parallel_limit")[:wanted]
+            )
+            taken = Execution.objects.all().claim(
+                ids=_within_limits(candidates), owner=owner, claim=token, now=now
+            )
+            won += taken
+            # Many of one task with a limit may have filled the list; those behind them are to be seen as well.
+            if not taken or len(taken) == len(candidates) or len(candidates) < wanted:
+                break
+        if not won:
             return []
-        token = secrets.token_hex(8)
-        won = Execution.objects.all().claim(ids=_within_limits(candidates), owner=owner, claim=token, now=now)
         rows = list(Execution.objects.filter(pk__in=won).select_related("run").order_by("-priority", "pk"))
     crashpoints.passed("claim.after_commit")
     return [_claimed(row) for row in rows]
@@ -146,13 +156,22 @@ def hand_back(claimed: Iterable[Claimed]) -> list[int]:
     )
 
 
-def reap(*, host_id: str, now: datetime) -> set[str]:
+def reap(*, host_id: str, now: datetime, silence: Silence | None = None) -> set[str]:
     """End what runs on other hosts under an expired lease; return the queues that got work by retries.
 
     What belongs to this host is looked at instead, by `scheduler.services.recovery`.
+
+    Args:
+        silence: what the caller saw of the heartbeats before; without it, they are compared with `now`.
     """
-    oldest = now - timedelta(seconds=settings.SCHEDULER_LEASE)
-    lost = Execution.objects.running().filter(owner__heartbeat_at__lt=oldest).exclude(owner__host_id=host_id)
+    abroad = Execution.objects.running().filter(owner__isnull=False).exclude(owner__host_id=host_id)
+    if silence is None:
+        oldest = now - timedelta(seconds=settings.SCHEDULER_LEASE)
+        lost = abroad.filter(owner__heartbeat_at__lt=oldest)
+    else:
+        beats = dict(abroad.order_by().values_list("owner", "owner__heartbeat_at").distinct())
+        gone = silence.longer_than(settings.SCHEDULER_LEASE, beats.items(), at=monotonic())
+        lost = abroad.filter(owner__in=gone)
     ownerless = Execution.objects.running().filter(owner=None)
     rows = [*lost.select_related("run"), *ownerless.select_related("run")]
     reports = [Report(_claimed(row), Status.TECHNICAL_FAILURE, now, reason=WORKER_LOST) for row in rows]

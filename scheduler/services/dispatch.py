@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from django.db import InterfaceError, OperationalError, transaction
-from django.db.models import F, Min
+from django.db import IntegrityError, InterfaceError, OperationalError, transaction
+from django.db.models import F, Min, OuterRef, Subquery
 
 from scheduler import crashpoints
 from scheduler.choices import Concurrency, MisfirePolicy, Status, Trigger, TriggerRule
@@ -77,6 +77,8 @@ def _dispatch_batch(now: datetime, result: DispatchResult) -> bool:
             )
             _dispatch_tasks(tasks, now, result)
             crashpoints.passed("slot.after_insert")
+    except (OperationalError, InterfaceError):
+        raise  # the database is busy, full or away, which is no task's fault; the next pass tries again
     except Exception:
         logger.exception("a batch of due tasks could not be dispatched; trying them one by one")
         return _dispatch_singly(now, result)
@@ -99,10 +101,34 @@ def _dispatch_singly(now: datetime, result: DispatchResult) -> bool:
         except (OperationalError, InterfaceError):
             raise  # a deadlock or a lost connection is not the fault of the task; the next pass tries again
         except Exception as error:
+            if isinstance(error, IntegrityError) and _pass_over_recorded(pk, now):
+                done += 1
+                continue
             logger.exception("task %s could not be dispatched; it is set aside", pk)
             _set_aside(pk, f"{type(error).__name__}: {error}")
             result.broken += 1
     return len(pks) == BATCH and done > 0
+
+
+def _pass_over_recorded(task_pk: int, now: datetime) -> bool:
+    """Move a task beyond the slots that have their record already; return whether there were any.
+
+    So after an edit on a host whose clock is behind that of the dispatcher, or after a clock was put back.
+    """
+    task = Task.objects.filter(pk=task_pk, next_run_at__lte=now).first()
+    if task is None or task.next_run_at is None:
+        return False
+    recorded = Execution.objects.slots().filter(
+        task=task, scheduled_for__gte=task.next_run_at, scheduled_for__lte=now
+    )
+    last = recorded.order_by("-scheduled_for").first()
+    if last is None or last.scheduled_for is None:
+        return False
+    until = min(last.covers_until or last.scheduled_for, now)
+    following = next_slot(parse_schedule(task.schedule, task.zone), until)
+    logger.warning("task %s: its slots up to %s have their records already", task.task_id, until)
+    Task.objects.filter(pk=task_pk, next_run_at=task.next_run_at).update(next_run_at=following)
+    return True
 
 
 def _set_aside(task_pk: int, message: str) -> None:
@@ -139,8 +165,8 @@ def _plan(task: Task, active: list[tuple[int, str]], now: datetime, draft: _Draf
     """Add the rows for the due slots of one task to `draft` and set its next slot."""
     schedule = parse_schedule(task.schedule, task.zone)
     assert task.next_run_at is not None  # noqa: S101 - due() filters
-    due = due_slots(schedule, since=task.next_run_at, now=now)
     grace = timedelta(seconds=task.misfire_grace)
+    due = due_slots(schedule, since=task.next_run_at, now=now, grace=grace)
     plan = plan_slots(due, now=now, grace=grace, policy=MisfirePolicy(task.misfire_policy))
     if plan.missed is not None:
         draft.missed.append((task, plan.missed, _missed_reason(task, plan.missed, now)))
@@ -220,12 +246,9 @@ def _write(draft: _Draft, now: datetime, result: DispatchResult) -> None:
 def _record_missed(missed: Sequence[tuple[Task, MissedSpan, str]], now: datetime) -> None:
     """Write one row for each unbroken series of missed slots, extending the row that the series began with."""
     new: list[Execution] = []
+    latest = _latest_slots([task.pk for task, _, _ in missed])
     for task, span, reason in missed:
-        last = (
-            Execution.objects.filter(task=task, scheduled_for__isnull=False)
-            .order_by("-scheduled_for")
-            .first()
-        )
+        last = latest.get(task.pk)
         if last is not None and last.status == Status.MISSED and _is_next_slot(task, last, span):
             Execution.objects.filter(pk=last.pk).update(
                 slot_count=F("slot_count") + span.count,
@@ -254,6 +277,13 @@ def _record_missed(missed: Sequence[tuple[Task, MissedSpan, str]], now: datetime
     announce([e.pk for e in new])
 
 
+def _latest_slots(task_pks: Sequence[int]) -> dict[int, Execution]:
+    """Return the record of the latest slot of each task that has one, by task."""
+    latest = Execution.objects.slots().filter(task=OuterRef("pk")).order_by("-scheduled_for").values("pk")[:1]
+    pks = Task.all_objects.filter(pk__in=task_pks).annotate(latest=Subquery(latest)).values("latest")
+    return {row.task_id: row for row in Execution.objects.filter(pk__in=pks)} if task_pks else {}
+
+
 def _is_next_slot(task: Task, row: Execution, span: MissedSpan) -> bool:
     schedule = parse_schedule(task.schedule, task.zone)
     return row.covers_until is not None and next_slot(schedule, row.covers_until) == span.first
@@ -270,7 +300,8 @@ def next_due_at(now: datetime) -> datetime | None:
 def wake_waiting(now: datetime, *, older_than: timedelta) -> set[str]:
     """Wake each queue in which something due has waited unclaimed for `older_than`; return them."""
     waiting = Execution.objects.filter(status=Status.QUEUED)
-    fresh = waiting.filter(not_before=None, queued_at__lte=now - older_than)
+    # What was queued before a clock was put back, or by a clock that is ahead, seems to come from the future.
+    fresh = waiting.filter(not_before=None).exclude(queued_at__gt=now - older_than, queued_at__lte=now)
     retries = waiting.filter(not_before__lte=now)
     queues = {
         *fresh.values_list("queue", flat=True).distinct(),

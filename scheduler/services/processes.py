@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 
@@ -50,13 +51,44 @@ def register(kind: Process.Kind, *, host_id: str, queue: str, slots: int, now: d
 
 
 def beat(process: Process, *, now: datetime) -> None:
-    """Say that `process` is alive."""
-    Process.objects.filter(pk=process.pk).update(heartbeat_at=now, stopped_at=None)
+    """Say that `process` is alive, with a row again when its own was pruned while it had nothing to say."""
+    if not Process.objects.filter(pk=process.pk).update(heartbeat_at=now, stopped_at=None):
+        process.heartbeat_at, process.stopped_at = now, None
+        process.save(force_insert=True)
 
 
 def stop(process: Process, *, now: datetime) -> None:
     """Say that `process` ends now."""
     Process.objects.filter(pk=process.pk).update(stopped_at=now)
+
+
+class Silence:
+    """How long processes of other hosts were silent, as this process saw it.
+
+    Their heartbeats are compared with each other and never with a clock: clocks of hosts differ and jump. Time in
+    which nobody looked does not count, for then the database may have been away from everybody.
+    """
+
+    def __init__(self, *, longest_step: float) -> None:
+        self._longest_step = longest_step
+        self._seen: dict[int, tuple[datetime, float]] = {}
+        self._looked_at: float | None = None
+
+    def longer_than(self, seconds: float, beats: Iterable[tuple[int, datetime]], *, at: float) -> set[int]:
+        """Return the processes whose heartbeat stayed the same for `seconds`.
+
+        Args:
+            beats: primary key and heartbeat of the processes of interest; others are forgotten.
+            at: instant of the monotonic clock.
+        """
+        step = 0.0 if self._looked_at is None else min(at - self._looked_at, self._longest_step)
+        self._looked_at = at
+        seen = {}
+        for pk, beat_at in beats:
+            last, silent = self._seen.get(pk, (beat_at, -step))
+            seen[pk] = (beat_at, silent + step if last == beat_at else 0.0)
+        self._seen = seen
+        return {pk for pk, (_, silent) in seen.items() if silent >= seconds}
 
 
 def is_gone(process: Process, *, host_id: str, lease_expired: bool) -> bool:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from time import monotonic
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -13,27 +15,51 @@ from scheduler.models import Execution, ExecutionLog, Process, Run, RunGraph, Ta
 from scheduler.signals import history_pruned
 
 STEP = 1000
+STEP_BYTES = 32 << 20  # of logs
 
 
-def prune(now: datetime, *, days: int | None = None) -> int:
-    """Delete ended executions older than their retention, with their logs and empty runs; return how many.
+@dataclass(frozen=True)
+class Pruned:
+    """What was done: how many executions went, and whether none is left that should go."""
 
-    Sends `history_pruned`.
+    executions: int
+    is_done: bool
+
+
+def prune(now: datetime, *, days: int | None = None, seconds: float = float("inf")) -> Pruned:
+    """Delete ended executions older than their retention, with their logs and empty runs.
+
+    Sends `history_pruned` when nothing is left.
 
     Args:
         days: the retention of tasks that have none of their own; default from the settings.
+        seconds: stop after about so long; who has other things to do calls again later.
     """
+    end = monotonic() + seconds
     general = settings.SCHEDULER_HISTORY_DAYS if days is None else days
     rows = Task.all_objects.exclude(history_days=None).values_list("pk", "history_days")
     own = {pk: own_days for pk, own_days in rows if own_days is not None}
     total = 0
     for old in _old(now, general, own):
-        while step := list(old.values_list("pk", flat=True)[:STEP]):
+        while step := _step(old):
             total += _delete(step)
+            if monotonic() >= end:
+                return Pruned(total, is_done=False)
     RunGraph.objects.exclude(Exists(Run.objects.filter(graph=OuterRef("pk")))).delete()
     Process.objects.filter(heartbeat_at__lt=now - timedelta(days=1), executions=None).delete()
     history_pruned.send(Execution, older_than=now - timedelta(days=general))
-    return total
+    return Pruned(total, is_done=True)
+
+
+def _step(old: QuerySet[Execution]) -> list[int]:
+    """Return the next executions to be deleted in one transaction: STEP of them, fewer when their logs are long."""
+    pks, size = [], 0
+    for pk, log_size in old.values_list("pk", "log_size")[:STEP]:
+        pks.append(pk)
+        size += min(log_size, settings.SCHEDULER_LOG_LIMIT)
+        if size >= STEP_BYTES:
+            break
+    return pks
 
 
 def _old(now: datetime, general: int, own: dict[int, int]) -> Iterator[QuerySet[Execution]]:

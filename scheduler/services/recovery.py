@@ -46,8 +46,7 @@ def recover(
     """
     running, ended, never = [], [], []
     for claimed in orphans:
-        elapsed = max((now - claimed.started_at).total_seconds(), 0)
-        found = adopt(command_spec(claimed, {}), spool, elapsed=elapsed)
+        found = adopt(command_spec(claimed, {}), spool)
         if isinstance(found, RunningCommand):
             running.append((claimed, found))
         elif isinstance(found, NeverStarted):

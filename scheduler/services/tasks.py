@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from django.db import connection, transaction
-from django.db.models import F, Max
+from django.db.models import F, Max, Q
 
 from scheduler.choices import Status
 from scheduler.config_file import ConfigError, ConfigProblem, TaskSpec, cycle_finding, find_unknown
@@ -247,6 +247,30 @@ def delete_tasks(task_pks: Sequence[int], *, by: str, now: datetime) -> None:
     _write_revisions(left, [Definition(task, task_to_spec(task)) for task in left], user=None)
     cancel_all(list(queued.values_list("pk", flat=True)), reason=f"task deleted by {by}", now=now)
     tasks_deleted.send(Task, task_pks=list(task_pks))
+
+
+def follow_zones(now: datetime) -> int:
+    """Move tasks to the next slot that their zone makes now; return how many had another one.
+
+    Their slots were computed when SCHEDULER_TIME_ZONE, or the zone database, was perhaps another one.
+    """
+    moved = 0
+    for task in Task.objects.filter(enabled=True, schedule_error="", next_run_at__gt=now).exclude(
+        schedule=""
+    ):
+        try:
+            slot = first_slot(task, now)
+        except ValueError:  # told when it is due
+            continue
+        if slot is None or slot == task.next_run_at:
+            continue
+        recorded = Execution.objects.slots().filter(Q(scheduled_for__gte=slot) | Q(covers_until__gte=slot))
+        if not recorded.filter(task=task).exists():  # there are some when the clock was put back
+            unchanged = Task.objects.filter(
+                pk=task.pk, next_run_at=task.next_run_at, revision=task.revision_id
+            )
+            moved += unchanged.update(next_run_at=slot)
+    return moved
 
 
 def reschedule_broken(now: datetime) -> None:

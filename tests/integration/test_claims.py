@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import threading
+from datetime import timedelta
 from typing import Any
 
+import psycopg
+import pytest
 from django.conf import settings
+from django.db import connection, transaction
 
 from scheduler.choices import Status, Trigger
 from scheduler.models import Execution, Process
 from scheduler.runner import Spool
 from scheduler.services import claims, processes
-from scheduler.services.runs import request_run
+from scheduler.services.downstream import lock_downstream
+from scheduler.services.pruning import prune
+from scheduler.services.runs import cancel_run, request_run
 from tests.conftest import NOON
+from tests.stack import wait_until
 
 
 def worker() -> Process:
@@ -39,3 +47,65 @@ def test_a_worker_that_lost_its_claim_gives_nothing_back(make_task: Any) -> None
 
     assert claims.hand_back(taken) == []
     assert Execution.objects.get().status == Status.RUNNING
+
+
+def test_many_of_a_task_that_runs_one_at_a_time_do_not_hide_the_others(make_task: Any) -> None:
+    serial = make_task("serial", task_concurrency="queue")
+    for _ in range(4):
+        request_run(serial, trigger=Trigger.MANUAL, user=None, now=NOON)
+    request_run(make_task("other"), trigger=Trigger.MANUAL, user=None, now=NOON)
+
+    taken = claims.claim(owner=worker(), queue="default", limit=4, now=NOON)
+
+    assert [claimed.spec["task_id"] for claimed in taken] == ["serial", "other"]
+
+
+def test_a_worker_without_work_for_days_has_its_row_again_when_it_beats(make_task: Any) -> None:
+    idle = worker()
+    prune(NOON + timedelta(days=2))
+    assert not Process.objects.exists()
+
+    processes.beat(idle, now=NOON + timedelta(days=2))
+
+    request_run(make_task("a"), trigger=Trigger.MANUAL, user=None, now=NOON)
+    (taken,) = claims.claim(owner=idle, queue="default", limit=1, now=NOON + timedelta(days=2))
+    assert Execution.objects.get(pk=taken.execution_id).owner == idle
+
+
+@pytest.mark.postgres
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite locks no rows")
+def test_cancelling_a_run_and_recording_its_outcomes_do_not_wait_for_each_other(
+    transactional_db: None, make_task: Any
+) -> None:
+    first, below = make_task("first"), make_task("below", task_dependencies=["first"])
+    run = request_run(first, trigger=Trigger.MANUAL, user=None, now=NOON).run
+    assert run is not None
+    errors: list[Exception] = []
+
+    def record() -> None:
+        with transaction.atomic():
+            lock_downstream([(run.pk, first.pk)])
+
+    def attempt(act: Any) -> None:
+        try:
+            act()
+        except Exception as error:
+            errors.append(error)
+        finally:
+            connection.close()
+
+    def number_waiting() -> Any:
+        return other.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone()
+
+    acts = [record, lambda: cancel_run(run, by="somebody", now=NOON)]
+    threads = [threading.Thread(target=attempt, args=(act,)) for act in acts]
+    with psycopg.connect(**connection.get_connection_params()) as other:
+        other.execute("SELECT 1 FROM scheduler_task WHERE id = %s FOR UPDATE", [below.pk])
+        for number, thread in enumerate(threads, start=1):
+            thread.start()
+            wait_until(lambda number=number: number_waiting()[0] >= number, what="a transaction that waits")
+    for thread in threads:
+        thread.join()
+
+    assert errors == []
+    assert Execution.objects.get(task=first).status == Status.CANCELLED

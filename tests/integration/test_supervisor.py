@@ -80,3 +80,18 @@ def test_what_a_dead_worker_left_in_the_spool_goes_and_what_runs_stays(
     assert (early, late) == (0, 1)
     names = {path.name for path in spool.root.iterdir()}
     assert names == {"host-id", f"{running.execution_id}-{running.claim}.out"}
+
+
+def test_an_execution_that_cannot_be_prepared_ends_and_the_others_go_on(
+    supervisor: Supervisor, make_task: Any
+) -> None:
+    now = datetime.now(UTC)
+    bad = make_task("bad", task_env={"_ENV_FILE": "x" * 300}, task_priority=9)
+    for task in (bad, make_task("good")):
+        request_run(task, trigger=Trigger.MANUAL, user=None, now=now)
+
+    supervisor.run()
+
+    ended = dict(Execution.objects.values_list("task__task_id", "status"))
+    assert ended == {"bad": Status.TECHNICAL_FAILURE, "good": Status.SUCCESS}
+    assert "File name too long" in Execution.objects.get(task=bad).reason

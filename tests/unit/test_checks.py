@@ -10,7 +10,7 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 
-from scheduler.checks import check_database, check_queue, check_spool
+from scheduler.checks import check_database, check_open_files, check_queue, check_spool
 
 
 def ids(found: list[Any]) -> list[str]:
@@ -89,3 +89,12 @@ def test_a_spool_without_holes_is_a_warning_that_says_what_it_means(monkeypatch:
 
     assert found.id == "scheduler.W002"
     assert "A command that prints 10 GB takes 10 GB of disk until it ends" in found.hint
+
+
+def test_more_slots_than_files_that_may_be_open_are_a_warning(settings: Any) -> None:
+    assert check_open_files() == []
+
+    settings.SCHEDULER_SLOTS = 10**9
+
+    (warning,) = check_open_files()
+    assert warning.msg.startswith("SCHEDULER_SLOTS is 1000000000, but this process may open only ")

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scheduler.choices import MisfirePolicy
-from scheduler.engine.misfire import DueSlots, MissedSpan, SlotPlan, due_slots, plan_slots
+from scheduler.engine.misfire import RUN_ALL_LIMIT, DueSlots, MissedSpan, SlotPlan, due_slots, plan_slots
 from scheduler.engine.schedules import parse_schedule, slots_between
 
 NOW = datetime(2026, 3, 10, 12, 0, 30, tzinfo=UTC)
@@ -135,3 +135,18 @@ def test_outage_of_a_year_of_a_schedule_of_seconds_takes_less_than_a_second() ->
     assert process_time() - begin < 1
     assert len(due.newest) == 10_000
     assert due.older == MissedSpan(since, now - 10_000 * SECOND, 365 * 86_400 + 1 - 10_000)
+
+
+def test_only_late_slots_that_may_run_are_listed_beside_those_in_time() -> None:
+    each_second = parse_schedule("* * * * * *", "UTC")
+    since, grace = NOW - timedelta(days=30), timedelta(seconds=10)
+
+    due = due_slots(each_second, since, NOW, grace=grace)
+
+    assert len(due.newest) == 11 + RUN_ALL_LIMIT
+    assert due.older is not None
+    assert due.older.count + len(due.newest) == 30 * 86_400 + 1
+    for policy in MisfirePolicy:
+        everything = due_slots(each_second, since, NOW)
+        plans = [plan_slots(found, now=NOW, grace=grace, policy=policy) for found in (due, everything)]
+        assert plans[0] == plans[1]

@@ -465,7 +465,7 @@ def test_running_command_is_adopted_and_its_exit_code_is_read(spool: Spool, tmp_
     die_after_start(spool, f"echo began; read line <{door}; exit 42")
     eventually(lambda: output(spool) == "began\n")
 
-    found = adopt(make_spec(""), spool, elapsed=1)
+    found = adopt(make_spec(""), spool)
 
     assert isinstance(found, RunningCommand)
     assert found.poll() is None
@@ -477,7 +477,7 @@ def test_adopted_command_times_out_and_leaves_nothing(spool: Spool) -> None:
     die_after_start(spool, f"echo began; setsid -f sleep {LONG}; sleep {LONG}; true")
     eventually(lambda: output(spool) == "began\n")
 
-    found = adopt(make_spec("", timeout=10), spool, elapsed=10)
+    found = adopt(make_spec("", timeout=0.01), spool)
 
     assert isinstance(found, RunningCommand)
     assert wait(found) == Exit(None)
@@ -488,7 +488,7 @@ def test_command_that_the_dead_worker_had_halted_goes_on(spool: Spool) -> None:
     die_after_start(spool, "echo began; kill -STOP $$; exit 4")
     eventually(lambda: output(spool) == "began\n" and _state(spool) == "T")
 
-    found = adopt(make_spec(""), spool, elapsed=0)
+    found = adopt(make_spec(""), spool)
 
     assert isinstance(found, RunningCommand)
     assert wait(found) == Exit(4)
@@ -504,7 +504,7 @@ def test_command_that_became_another_program_is_adopted(spool: Spool, command: s
     die_after_start(spool, f"echo began; {command}")
     eventually(lambda: output(spool) == "began\n" and _shell_is(spool, b"sleep"))
 
-    found = adopt(make_spec(""), spool, elapsed=0)
+    found = adopt(make_spec(""), spool)
 
     assert isinstance(found, RunningCommand)
     found.stop("cancel")
@@ -520,9 +520,9 @@ def _shell_is(spool: Spool, name: bytes) -> bool:
 def test_command_that_ended_alone_is_recorded_with_its_code(spool: Spool) -> None:
     die_after_start(spool, f"setsid -f sleep {LONG}; echo hello; exit 3")
     eventually(lambda: published_exit(spool, 7, CLAIM) is not None)
-    eventually(lambda: not isinstance(adopt(make_spec(""), spool, elapsed=0), RunningCommand))
+    eventually(lambda: not isinstance(adopt(make_spec(""), spool), RunningCommand))
 
-    found = adopt(make_spec(""), spool, elapsed=0)
+    found = adopt(make_spec(""), spool)
 
     assert (found, output(spool)) == (Exit(3), "hello\n")
 
@@ -531,29 +531,29 @@ def test_command_that_left_nothing_is_lost(spool: Spool) -> None:
     die_after_start(spool, "echo began; kill -9 $$")
     eventually(lambda: output(spool) == "began\n" and not alive())
 
-    assert adopt(make_spec(""), spool, elapsed=0) == Exit(None)
+    assert adopt(make_spec(""), spool) == Exit(None)
 
 
 def test_claim_without_a_trace_never_started(spool: Spool) -> None:
-    assert adopt(make_spec(""), spool, elapsed=0) == NeverStarted()
+    assert adopt(make_spec(""), spool) == NeverStarted()
 
 
 def test_worker_that_died_between_output_file_and_process_never_started_it(spool: Spool) -> None:
     Path(spool.path(7, CLAIM, "out")).touch()
 
-    assert adopt(make_spec(""), spool, elapsed=0) == NeverStarted()
+    assert adopt(make_spec(""), spool) == NeverStarted()
 
 
 def test_shell_that_begins_after_it_was_given_up_does_not_run_the_command(
     spool: Spool, tmp_path: Path
 ) -> None:
-    assert adopt(make_spec(""), spool, elapsed=0) == NeverStarted()
+    assert adopt(make_spec(""), spool) == NeverStarted()
 
     ended = run(spool, f"touch {tmp_path}/ran")
 
     assert ended == Exit(125)
     assert not (tmp_path / "ran").exists()
-    assert adopt(make_spec(""), spool, elapsed=0) == NeverStarted()
+    assert adopt(make_spec(""), spool) == NeverStarted()
 
 
 def test_pid_of_somebody_else_is_not_adopted(spool: Spool) -> None:
@@ -562,7 +562,7 @@ def test_pid_of_somebody_else_is_not_adopted(spool: Spool) -> None:
     Path(spool.path(7, CLAIM, "pid")).write_text(f"{stranger.pid}\n", encoding="ascii")
     Path(spool.path(7, CLAIM, "out")).touch()
 
-    found = adopt(make_spec(""), spool, elapsed=0)
+    found = adopt(make_spec(""), spool)
 
     assert found == Exit(None)
     assert stranger.poll() is None

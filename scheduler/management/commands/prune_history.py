@@ -22,4 +22,5 @@ class Command(DatabaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Prune and say how many went."""
-        self.stdout.write(f"{prune(datetime.now(UTC), days=options['days'])} executions deleted")
+        pruned = prune(datetime.now(UTC), days=options["days"])
+        self.stdout.write(f"{pruned.executions} executions deleted")

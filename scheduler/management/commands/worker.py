@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -38,10 +37,10 @@ class Command(BaseCommand):
 
     def _keep_going(self) -> int:
         child: subprocess.Popen[bytes] | None = None
-        stopping = threading.Event()
+        stopping: list[int] = []  # no event: one signal may interrupt the handler of another
 
-        def stop(_number: int, _frame: object) -> None:
-            stopping.set()
+        def stop(number: int, _frame: object) -> None:
+            stopping.append(number)
             if child is not None and child.poll() is None:
                 child.send_signal(signal.SIGTERM)
 
@@ -49,14 +48,14 @@ class Command(BaseCommand):
             signal.signal(number, stop)
         wait = RESTART_WAIT
         manage = Path(settings.BASE_DIR) / "manage.py"
-        while not stopping.is_set():
+        while not stopping:
             started = time.monotonic()
             # Its own process group: Ctrl-C on the terminal reaches this process, which stops the cluster in order.
             child = subprocess.Popen([sys.executable, str(manage), "worker", "--cluster"], process_group=0)
-            if stopping.is_set():
+            if stopping:
                 child.send_signal(signal.SIGTERM)
             code = child.wait()
-            if stopping.is_set():
+            if stopping:
                 return 0 if code in (0, -signal.SIGTERM) else code
             wait = (
                 RESTART_WAIT
