@@ -269,9 +269,8 @@ def _link(title: Any, icon: str, name: str, permission: str = "") -> dict[str, A
 
 def _is_at(path: str, link: str) -> bool:
     """Tell whether a page belongs to an entry of the sidebar: pages of their own below another's address do not."""
-    own = [
-        str(reverse_lazy(f"admin:scheduler_{page}")) for page in ("timeline", "system", "import", "export")
-    ]
+    pages = ("graph", "timeline", "system", "import", "export")
+    own = [str(reverse_lazy(f"admin:scheduler_{page}")) for page in pages]
     if path in own or link in own or link == str(reverse_lazy("admin:index")):
         return path == link
     return path.startswith(link)
@@ -292,12 +291,14 @@ UNFOLD: dict[str, Any] = {
         lambda _request: static("scheduler/site.css"),
         lambda _request: static("scheduler/charts.css"),
         lambda _request: static("notifications/rules.css"),
+        lambda _request: static("scheduler/graph.css"),
     ],
     "SCRIPTS": [
         lambda _request: static("scheduler/times.js"),
         lambda _request: static("scheduler/site.js"),
         lambda _request: static("scheduler/log.js"),
         lambda _request: static("notifications/rules.js"),
+        lambda _request: static("scheduler/graph.js"),
     ],
     "SIDEBAR": {
         "show_search": True,
@@ -312,6 +313,8 @@ UNFOLD: dict[str, Any] = {
                         "admin:scheduler_execution_changelist",
                         "scheduler.view_execution",
                     ),
+                    _link(_("Runs"), "play_circle", "admin:scheduler_run_changelist", "scheduler.view_run"),
+                    _link(_("Graph"), "account_tree", "admin:scheduler_graph", "scheduler.view_task"),
                     _link(
                         _("Timeline"),
                         "view_timeline",

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import Error as DatabaseError
-from django.db.models import Count, Max, Min, OuterRef, Q, Subquery
+from django.db.models import Count, Exists, Max, Min, OuterRef, Q, Subquery
 from django.db.models.functions import Coalesce
 
 from scheduler.choices import FAILED, RAN, Status
@@ -236,6 +236,7 @@ class GraphNode:
     schedule: str
     status: str | None
     execution_id: int | None
+    finished_at: datetime | None
 
 
 @dataclass(frozen=True)
@@ -248,24 +249,34 @@ class DependencyGraph:
 
 def dependency_graph(*, around: Task | None = None) -> DependencyGraph:
     """Return all tasks that have dependencies, or `around` with all that is upstream and downstream of it."""
-    rows = TaskDependency.objects.order_by("upstream__task_id", "downstream__task_id")
-    edges: list[tuple[int, int]] = list(rows.values_list("upstream_id", "downstream_id"))
-    if around is None:
-        pks = {pk for edge in edges for pk in edge}
-    else:
-        above: dict[int, list[int]] = {}
-        below: dict[int, list[int]] = {}
-        for upstream, downstream in edges:
-            above.setdefault(downstream, []).append(upstream)
-            below.setdefault(upstream, []).append(downstream)
-        pks = {around.pk} | reachable(above, around.pk) | reachable(below, around.pk)
-    nodes = _graph_nodes(pks)
+    edges = dependency_edges()
+    pks = {pk for edge in edges for pk in edge} if around is None else tasks_around(around.pk, edges)
+    nodes = graph_nodes(pks)
     names = {node.pk: node.task_id for node in nodes}
     shown = [(names[up], names[down]) for up, down in edges if up in names and down in names]
     return DependencyGraph(nodes, shown)
 
 
-def _graph_nodes(pks: Collection[int]) -> list[GraphNode]:
+def dependency_edges() -> list[tuple[int, int]]:
+    """Return all dependencies as (upstream, downstream) by primary key, in the order of their task ids."""
+    rows = TaskDependency.objects.order_by("upstream__task_id", "downstream__task_id")
+    return list(rows.values_list("upstream_id", "downstream_id"))
+
+
+def tasks_around(
+    task_pk: int, edges: Collection[tuple[int, int]], *, up: int | None = None, down: int | None = None
+) -> set[int]:
+    """Return a task with what is upstream and downstream of it, at most so many steps away; None: all."""
+    above: dict[int, list[int]] = {}
+    below: dict[int, list[int]] = {}
+    for upstream, downstream in edges:
+        above.setdefault(downstream, []).append(upstream)
+        below.setdefault(upstream, []).append(downstream)
+    return {task_pk} | reachable(above, task_pk, steps=up) | reachable(below, task_pk, steps=down)
+
+
+def graph_nodes(pks: Collection[int]) -> list[GraphNode]:
+    """Return tasks by primary key with their latest outcomes, in the order of their ids; two queries a thousand."""
     ran = Execution.objects.outcomes().filter(task=OuterRef("pk"), status__in=sorted(RAN))
     tasks = Task.objects.order_by("task_id").annotate(latest=Subquery(ran.values("pk")[:1]))
     if len(pks) <= 1000:
@@ -273,12 +284,21 @@ def _graph_nodes(pks: Collection[int]) -> list[GraphNode]:
     values = tasks.values_list("pk", "task_id", "name", "enabled", "schedule", "latest")
     found = [row for row in values if row[0] in pks]
     latest = {row[5] for row in found if row[5] is not None}
-    statuses: dict[int, str] = {}
+    ends: dict[int, tuple[str, datetime | None]] = {}
     numbers = sorted(latest)
     for start in range(0, len(numbers), 1000):
         part = Execution.objects.filter(pk__in=numbers[start : start + 1000])
-        statuses |= dict(part.values_list("pk", "status"))
+        ends |= {pk: (status, at) for pk, status, at in part.values_list("pk", "status", "finished_at")}
     return [
-        GraphNode(pk, task_id, name, enabled, schedule, statuses.get(last) if last else None, last)
+        GraphNode(pk, task_id, name, enabled, schedule, status, last, at)
         for pk, task_id, name, enabled, schedule, last in found
+        for status, at in [ends.get(last or 0, (None, None))]
     ]
+
+
+def tasks_alone() -> TaskQuerySet:
+    """Return the tasks that depend on nothing and that nothing depends on."""
+    edges = TaskDependency.objects.all()
+    above, below = edges.filter(downstream=OuterRef("pk")), edges.filter(upstream=OuterRef("pk"))
+    rows: TaskQuerySet = Task.objects.filter(~Exists(above), ~Exists(below)).order_by("task_id")
+    return rows

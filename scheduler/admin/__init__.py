@@ -2,10 +2,10 @@
 
 from django.contrib import admin
 
-from scheduler.admin import access, executions, processes, tasks
+from scheduler.admin import access, executions, processes, runs, tasks
 from scheduler.queues import QUEUE_MODELS
 
-__all__ = ["access", "executions", "processes", "tasks"]
+__all__ = ["access", "executions", "processes", "runs", "tasks"]
 
 for model in QUEUE_MODELS:
     if admin.site.is_registered(model):

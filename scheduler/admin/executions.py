@@ -29,6 +29,7 @@ from scheduler.services import runs
 from scheduler.templatetags.scheduler_site import duration, instant, pill, ticking
 from scheduler.views.execution import execution_page, log
 from scheduler.views.history import log_pane
+from scheduler.views.resume import resume
 
 if TYPE_CHECKING:
     AnyPaginator = Paginator[Any]
@@ -176,6 +177,7 @@ class ExecutionAdmin(ModelAdmin):
             path("<int:pk>/log-pane/", site(log_pane), name="scheduler_execution_log_pane"),
             path("<int:pk>/change/", site(execution_page), name="scheduler_execution_change"),
             path("<int:pk>/cancel/", site(require_POST(self.cancel)), name="scheduler_execution_cancel"),
+            path("<int:pk>/resume/", site(resume), name="scheduler_execution_resume"),
         ]
         return own + super().get_urls()
 

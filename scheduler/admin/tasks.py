@@ -25,6 +25,7 @@ from scheduler.models import Execution, Task
 from scheduler.services import runs, tasks
 from scheduler.services.configuration import export_specs
 from scheduler.views import cards
+from scheduler.views.graph import graph
 from scheduler.views.history import history
 from scheduler.views.new_task import new_task
 from scheduler.views.overview import overview_part
@@ -89,6 +90,7 @@ class TaskAdmin(ModelAdmin):
         site = self.admin_site.admin_view
         own = [
             path("overview/", site(overview_part), name="scheduler_overview"),
+            path("graph/", site(graph), name="scheduler_graph"),
             path("timeline/", site(timeline), name="scheduler_timeline"),
             path("system/", site(system), name="scheduler_system"),
             path("import/", site(import_page), name="scheduler_import"),
@@ -104,12 +106,19 @@ class TaskAdmin(ModelAdmin):
         return own + super().get_urls()
 
     def run_one(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """Run one task and go to its execution; on a card, say so and stay."""
+        """Run one task, with what follows it unless told otherwise, and go to its execution; on a card, stay."""
         if not self.has_run_permission(request):
             raise PermissionDenied
         task = get_object_or_404(Task, pk=pk)
+        with_downstream = request.POST.get("downstream") != "0"
         try:
-            execution = runs.request_run(task, trigger=Trigger.MANUAL, user=user_of(request), now=now())
+            execution = runs.request_run(
+                task,
+                trigger=Trigger.MANUAL,
+                user=user_of(request),
+                downstream=with_downstream,
+                now=now(),
+            )
         except ConflictError as error:
             return self._answer(request, task, f"{task.task_id}: {error}", level=messages.WARNING)
         link = reverse("admin:scheduler_execution_change", args=[execution.pk])

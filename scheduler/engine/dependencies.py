@@ -65,15 +65,19 @@ def _ordered(nodes: Iterable[T]) -> list[T]:
         return sorted(as_any, key=repr)
 
 
-def reachable(downstreams: Mapping[T, Collection[T]], start: T) -> set[T]:
-    """Return everything downstream of `start`, without `start` itself."""
+def reachable(downstreams: Mapping[T, Collection[T]], start: T, *, steps: int | None = None) -> set[T]:
+    """Return everything downstream of `start`, without `start` itself.
+
+    Args:
+        steps: how many edges may lie between; None: any number.
+    """
     found: set[T] = set()
-    waiting = list(downstreams.get(start, ()))
-    while waiting:
-        node = waiting.pop()
-        if node not in found:
-            found.add(node)
-            waiting.extend(downstreams.get(node, ()))
+    ring = [start]
+    while ring and steps != 0:
+        near = {below for node in ring for below in downstreams.get(node, ())}
+        ring = [node for node in near if node not in found]
+        found.update(ring)
+        steps = None if steps is None else steps - 1
     return found - {start}
 
 

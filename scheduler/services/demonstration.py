@@ -17,6 +17,7 @@ from scheduler.demonstration import DemoExecution, DemoTask, demo_history, demo_
 from scheduler.exceptions import ConflictError
 from scheduler.models import Execution, ExecutionLog, Process, Run, Task, TaskDependency, TaskRevision
 from scheduler.queues import DEFAULT_QUEUE
+from scheduler.services.graphs import graphs_of
 from scheduler.services.tasks import Definition, first_slot, write_definitions
 
 LOGS_A_TASK = 60
@@ -95,6 +96,11 @@ def _write_history(
     for row in history:
         if row.run:
             by_run.setdefault(row.run, []).append(row)
+    begun = sorted(by_run.values(), key=lambda rows: rows[0].queued_at)  # runs are numbered as they begin
+    number_of = {rows[0].run: number for number, rows in enumerate(begun, start=1)}
+    for row in history:
+        row.run = number_of.get(row.run, row.run)
+    graphs = graphs_of([task.pk for task in tasks.values()])
     _insert(
         Run,
         (
@@ -102,10 +108,11 @@ def _write_history(
                 "id": first_run + number,
                 "trigger": rows[0].trigger,
                 "first_task_id": tasks[rows[0].task_id].pk,
+                "graph_id": graphs.get(tasks[rows[0].task_id].pk),
                 "created_at": rows[0].queued_at,
                 "finished_at": _end_of(rows),
             }
-            for number, rows in sorted(by_run.items())
+            for number, rows in enumerate(begun, start=1)
         ),
     )
     owner = _owner(now) if any(row.status == Status.RUNNING for row in history) else None

@@ -128,15 +128,15 @@ class _Decision:
         self.following.skipped += [execution for execution, _ in skipped]
         return _tasks_by_run((e.run_id, e.task_id) for e, _ in skipped if e.run_id is not None)
 
-    def waits(self, run_pk: int, task_pks: Collection[int]) -> dict[int, Readiness]:
-        """Return what tasks wait for in a run; nothing of those decided upon or soon to be."""
-        self._load({(run_pk, task) for task in task_pks})
+    def waits(self, candidates: Collection[Ended]) -> dict[Ended, Readiness]:
+        """Return what tasks wait for in runs; nothing of those decided upon or soon to be."""
+        self._load(set(candidates))
         found = {
-            task: readiness(TriggerRule(self.tasks[task].trigger_rule), self._states(run_pk, task))
-            for task in task_pks
-            if self._is_open(run_pk, task)
+            (run, task): readiness(TriggerRule(self.tasks[task].trigger_rule), self._states(run, task))
+            for run, task in candidates
+            if self._is_open(run, task)
         }
-        return {task: waits for task, waits in found.items() if waits.verdict is Verdict.WAIT}
+        return {place: waits for place, waits in found.items() if waits.verdict is Verdict.WAIT}
 
     def _is_open(self, run_pk: int, task_pk: int) -> bool:
         """Tell whether nothing was decided about a task, or it is to be decided upon again."""
@@ -266,15 +266,24 @@ class _Decision:
 
 def waiting_in_runs(task: Task, *, limit: int) -> list[tuple[Run, Readiness]]:
     """Return the open runs, newest first, in which `task` waits for an upstream, with what it waits for."""
-    found = []
-    runs = Run.objects.open().filter(graph__isnull=False).select_related("first_task").newest_first()
-    for run in runs[:limit]:
-        if run.graph_id is not None and task.pk in load_graph(run.graph_id).upstreams:
-            found += [(run, waits) for waits in undecided(run, [task.pk]).values()]
-    return found
+    opened = Run.objects.open().filter(graph__isnull=False).select_related("first_task").newest_first()
+    runs = {
+        run.pk: run
+        for run in opened[:limit]
+        if run.graph_id is not None and task.pk in load_graph(run.graph_id).upstreams
+    }
+    found = _waits(runs, {(run, task.pk) for run in runs})
+    return [(run, found[pk, task.pk]) for pk, run in runs.items() if (pk, task.pk) in found]
 
 
 def undecided(run: Run, task_pks: Collection[int]) -> dict[int, Readiness]:
     """Return what each of the tasks waits for that have not been decided upon in `run`, by primary key."""
-    decision = _Decision({run.pk: run}, run.created_at, Following())
-    return decision.waits(run.pk, task_pks)
+    found = _waits({run.pk: run}, {(run.pk, task) for task in task_pks})
+    return {task: waits for (_run, task), waits in found.items()}
+
+
+def _waits(runs: Mapping[int, Run], candidates: Collection[Ended]) -> dict[Ended, Readiness]:
+    if not candidates:
+        return {}
+    anytime = max(run.created_at for run in runs.values())  # nothing is written, so no instant is told
+    return _Decision(runs, anytime, Following()).waits(candidates)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -75,6 +76,43 @@ def request_run(
     return execution
 
 
+@dataclass(frozen=True)
+class ResumePlan:
+    """What resuming would do, as latest attempts of the tasks in the run, in the order in which they were queued.
+
+    Attributes:
+        again: runs again.
+        decided: was skipped, and is decided upon again when `again` has ended, or what is between has.
+        kept: keeps its result.
+    """
+
+    run: Run
+    again: Execution
+    decided: list[Execution]
+    kept: list[Execution]
+
+
+def plan_resume(execution: Execution) -> ResumePlan:
+    """Return what `resume` would do now; nothing is written.
+
+    Raises:
+        ConflictError: as `resume`.
+    """
+    run = _run_of(execution)
+    rows = Execution.objects.filter(run=run).select_related("task").order_by("attempt")
+    by_task = {row.task_id: row for row in rows}
+    latest = sorted(by_task.values(), key=lambda row: (row.queued_at, row.pk))
+    task = by_task[execution.task_id].task
+    if task.deleted_at is not None:
+        raise ConflictError(_("Task %(task)s was deleted.") % {"task": task.task_id})
+    _check_resumable(execution, by_task[execution.task_id])
+    _check_overlap(task)
+    open_again = set(_skipped_below(run, task.pk))
+    decided = [row for row in latest if row.pk in open_again]
+    kept = [row for row in latest if row.pk not in open_again and row.task_id != task.pk]
+    return ResumePlan(run, by_task[execution.task_id], decided, kept)
+
+
 def resume(execution: Execution, *, trigger: Trigger, now: datetime) -> Execution:
     """Run the task of `execution` again in the same run, and let the run go on from there.
 
@@ -85,21 +123,15 @@ def resume(execution: Execution, *, trigger: Trigger, now: datetime) -> Executio
         ConflictError: it did not fail, was not cancelled and not skipped; it belongs to no run; a later attempt
             exists; the task was deleted; an active execution is in the way.
     """
-    run = execution.run
-    if run is None:
-        message = _("Execution %(pk)s belongs to no run that could go on; run the task again instead.")
-        raise ConflictError(message % {"pk": execution.pk})
+    run = _run_of(execution)
     with transaction.atomic():
         task = _lock(execution.task, run=run)
         run = Run.objects.select_for_update(of=("self",), no_key=True).get(pk=run.pk)
         latest = Execution.objects.filter(run=run, task=task).order_by("-attempt")[0]
         _check_resumable(execution, latest)
-        in_the_way = _active(task)
-        decision = _overlap(task, in_the_way)
-        if decision is OverlapDecision.SKIP:
-            raise ConflictError(overlap_reason(in_the_way))
-        if decision is OverlapDecision.REPLACE:
-            cancel_all([pk for pk, _status in in_the_way], reason=REPLACED, now=now)
+        replaced = _check_overlap(task)
+        if replaced:
+            cancel_all(replaced, reason=REPLACED, now=now)
         Execution.objects.filter(pk__in=[latest.pk, *_skipped_below(run, task.pk)]).update(is_outcome=False)
         Run.objects.filter(pk=run.pk).update(finished_at=None, cancelled_at=None, cancel_reason="")
         again = queued_row(task, run=run, now=now, trigger=trigger, attempt=latest.attempt + 1)
@@ -108,6 +140,22 @@ def resume(execution: Execution, *, trigger: Trigger, now: datetime) -> Executio
         again.upstream_executions.set(latest.upstream_executions.all())
         wake_after_commit([again.queue])
     return again
+
+
+def _run_of(execution: Execution) -> Run:
+    if execution.run is None:
+        message = _("Execution %(pk)s belongs to no run that could go on; run the task again instead.")
+        raise ConflictError(message % {"pk": execution.pk})
+    return execution.run
+
+
+def _check_overlap(task: Task) -> list[int]:
+    """Refuse when an active execution is in the way; return the executions that the new one replaces."""
+    in_the_way = _active(task)
+    decision = _overlap(task, in_the_way)
+    if decision is OverlapDecision.SKIP:
+        raise ConflictError(overlap_reason(in_the_way))
+    return [pk for pk, _status in in_the_way] if decision is OverlapDecision.REPLACE else []
 
 
 def _check_resumable(execution: Execution, latest: Execution) -> None:

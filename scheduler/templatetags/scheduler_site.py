@@ -18,7 +18,7 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from scheduler.charts import Bar, outcome_strip
-from scheduler.choices import Status
+from scheduler.choices import RunStatus, Status
 from scheduler.descriptions import describe_schedule
 from scheduler.sentences import clock
 
@@ -37,6 +37,14 @@ def pill(status: str | None) -> SafeString:
         return format_html('<span class="s-pill s-none">{}</span>', _("Never ran"))
     word = Status(status)
     return format_html('<span class="s-pill s-{}">{}</span>', word.value, word.label)
+
+
+@register.filter
+def run_pill(status: str) -> SafeString:
+    """Return the coloured word for the status of a run."""
+    word = RunStatus(status)
+    look = Status.TECHNICAL_FAILURE if word == RunStatus.FAILED else word
+    return format_html('<span class="s-pill s-{}">{}</span>', look.value, word.label)
 
 
 @register.filter

@@ -91,7 +91,7 @@ def _states(rows: TaskQuerySet, chosen: str, base: dict[str, str]) -> list[dict[
     ]
 
 
-def _tags(chosen: str, base: dict[str, str]) -> list[dict[str, Any]]:
+def tag_links(chosen: str, base: dict[str, str]) -> list[dict[str, Any]]:
     """Return the tags that most tasks carry, and the chosen one."""
     counts = Counter(tag for tags in Task.objects.order_by().values_list("tags", flat=True) for tag in tags)
     shown = dict(counts.most_common(TAGS_SHOWN))
@@ -135,7 +135,7 @@ def task_list(request: HttpRequest) -> HttpResponse:
         **asked,
         "title": _("Tasks"),
         "states": states,
-        "tags": _tags(asked["tag"], {k: v for k, v in asked.items() if k != "tag"}),
+        "tags": tag_links(asked["tag"], {k: v for k, v in asked.items() if k != "tag"}),
         "shape": shape,
         "shapes": [(name, query(**asked, view=name)) for name in VIEWS],
         "frame": _frame(request, part, digest),

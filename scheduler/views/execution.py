@@ -16,6 +16,7 @@ from scheduler.choices import ACTIVE, FAILED
 from scheduler.models import Execution
 from scheduler.statistics import last_lines, same_failures, typical
 from scheduler.views.places import asked, execution_page_cards
+from scheduler.views.runs import is_resumable
 from scheduler.views.shell import live_part, page, query, require, whole_number
 
 FIRST_BYTES = 65_536
@@ -28,7 +29,8 @@ def execution_page(request: HttpRequest, pk: int) -> HttpResponse:
     """Show one execution."""
     require(request, "view_execution")
     execution = get_object_or_404(_with_names(), pk=pk)
-    facts, digest = _facts(request, execution)
+    is_run = request.GET.get("part") == "run"
+    facts, digest = _run(request, execution) if is_run else _facts(request, execution)
     if request.GET.get("seen") is not None:
         if request.GET["seen"] == digest:
             return HttpResponse(status=204)
@@ -42,7 +44,7 @@ def execution_page(request: HttpRequest, pk: int) -> HttpResponse:
         "part": selectors.read_log(execution, tail=FIRST_BYTES),
         "is_active": execution.status in ACTIVE,
         "attempts": _attempts(execution),
-        "in_run": _in_run(execution),
+        "of_run": _run(request, execution)[0],
         "same": same[:10],
         "same_count": len(same),
         "compared_count": compared,
@@ -70,6 +72,7 @@ def _facts(request: HttpRequest, execution: Execution) -> tuple[str, str]:
         "is_stopping": execution.cancel_requested_at is not None and is_active,
         "may_cancel": is_active and (may_run or request.user.has_perm("scheduler.cancel_execution")),
         "may_run": may_run and execution.task.deleted_at is None,
+        "may_resume": may_run and is_resumable(execution, execution.task),
         "late": _late(execution),
     }
     body, digest = live_part(request, "scheduler/_execution_facts.html", context)
@@ -96,6 +99,27 @@ def _attempts(execution: Execution) -> list[tuple[Execution, str]]:
         return []
     ends = last_lines([row.pk for row in rows])
     return [(row, ends.get(row.pk, "")) for row in rows]
+
+
+def _run(request: HttpRequest, execution: Execution) -> tuple[str, str]:
+    """Return what came before it, what followed, and what else is in the run, which goes on without it."""
+    is_open = execution.run is not None and execution.run.finished_at is None
+    context = {
+        "execution": execution,
+        "task": execution.task,
+        "before": _linked(execution.upstream_executions),
+        "after": _linked(execution.downstream_executions),
+        "in_run": _in_run(execution),
+        "may_run": request.user.has_perm("scheduler.run_task"),
+    }
+    body, digest = live_part(request, "scheduler/_execution_run.html", context)
+    url = reverse("admin:scheduler_execution_change", args=[execution.pk]) + query(part="run", seen=digest)
+    frame = {"id": "in-run", "url": url if is_open else "", "body": body, "every": 3}
+    return render_to_string("scheduler/_live.html", frame), digest
+
+
+def _linked(executions: Any) -> list[Execution]:
+    return list(executions.select_related("task").order_by("task__task_id", "pk")[:IN_RUN])
 
 
 def _in_run(execution: Execution) -> list[Execution]:

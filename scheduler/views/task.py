@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, cast
 
 from django.http import HttpRequest, HttpResponse
@@ -12,6 +13,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from scheduler import selectors
 from scheduler.charts import Cell, Point, duration_chart, heat_map
 from scheduler.charts.scales import percentile
 from scheduler.choices import FAILED, Status
@@ -19,14 +21,17 @@ from scheduler.config_file import FieldChange, TaskSpec, diff_spec
 from scheduler.config_file.secrets import MASK, masked_rule
 from scheduler.models import Task, TaskRevision
 from scheduler.services.configuration import upcoming
+from scheduler.services.explanations import explain
 from scheduler.specs import task_to_spec
 from scheduler.statistics import Ran, TaskStatistics, by_hour_of_week, task_statistics
 from scheduler.templatetags.scheduler_site import duration, local_text
 from scheduler.views.cards import task_cards
+from scheduler.views.graph import bounded, task_graph
 from scheduler.views.places import asked, task_page_cards
 from scheduler.views.shell import now, page, require
 
 CHART_POINTS = 120
+GRAPH_TASKS = 60
 REVISIONS = 30
 
 
@@ -37,6 +42,7 @@ def task_page(request: HttpRequest, pk: int) -> HttpResponse:
     present = now()
     statistics = task_statistics(task)
     upstreams = list(task.upstreams.order_by("task_id"))
+    downstreams = list(task.downstreams.filter(deleted_at=None).order_by("task_id"))
     shows_env = request.user.has_perm("scheduler.change_task")
     spec = _shown(task_to_spec(task, [upstream.task_id for upstream in upstreams]), shows_env)
     context = {
@@ -48,7 +54,10 @@ def task_page(request: HttpRequest, pk: int) -> HttpResponse:
         "chart": _chart(task, statistics),
         "heat": _heat(task, statistics),
         "upstreams": upstreams,
-        "downstreams": list(task.downstreams.filter(deleted_at=None).order_by("task_id")),
+        "downstreams": downstreams,
+        "downstream_names": ", ".join(other.task_id for other in downstreams[:8]),
+        "told": explain(task, now=present),
+        "graph": _graph(task, present),
         "slots": [] if task.schedule_error else upcoming(spec, present, count=5),
         "configuration": json.dumps(spec, ensure_ascii=False, indent=2),
         "changes": _changes(task, shows_env),
@@ -68,6 +77,18 @@ def _shown(spec: TaskSpec, shows_env: bool) -> TaskSpec:
     if not shows_env:
         masked["task_env"] = dict.fromkeys(spec["task_env"], MASK)
     return cast("TaskSpec", masked)
+
+
+def _graph(task: Task, present: datetime) -> dict[str, Any] | None:
+    """Return what is upstream and downstream of the task as a picture, of much the nearest; None when nothing is."""
+    edges = selectors.dependency_edges()
+    around = selectors.tasks_around(task.pk, edges)
+    if len(around) < 2:
+        return None
+    near = [edge for edge in edges if edge[0] in around and edge[1] in around]
+    shown = bounded(around, near, GRAPH_TASKS, first=task.pk)
+    chart = task_graph(shown, near, present, current=task.pk)
+    return {"chart": chart, "total": len(around), "shown": len(shown)}
 
 
 def _shares(statistics: TaskStatistics) -> list[tuple[str, Any, int, int]]:

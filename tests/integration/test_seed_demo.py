@@ -12,6 +12,7 @@ from scheduler.choices import ACTIVE, RETRIED, Status
 from scheduler.demonstration import demo_history, demo_tasks
 from scheduler.models import Execution, ExecutionLog, Run, Task, TaskRevision
 from scheduler.services.demonstration import seed_demonstration
+from scheduler.services.run_graphs import run_graph
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
@@ -53,6 +54,8 @@ def test_pipelines_run_in_order_and_a_failure_skips_what_follows(db: None) -> No
         upstreams = list(row.upstream_executions.all())
         assert {upstream.task.task_id for upstream in upstreams} == {"clean_orders", "clean_customers"}
         assert all(upstream.finished_at <= row.queued_at for upstream in upstreams if upstream.finished_at)
+    run = Run.objects.filter(executions__task__task_id="load_warehouse").latest("pk")
+    assert {"clean_orders", "load_warehouse"} < {place.task.task_id for place in run_graph(run).places}
     skipped = Execution.objects.filter(task__task_id="verify_backup", status=Status.SKIPPED).latest("pk")
     cause = Execution.objects.filter(task__task_id="backup_database", is_outcome=True).latest("pk")
     assert skipped.reason == f"upstream backup_database ended technical_failure, execution {cause.pk}"

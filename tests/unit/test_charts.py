@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 
 from scheduler.charts import (
+    Attempt,
     Bar,
     Bucket,
     Cell,
+    GanttLane,
     Lane,
     Mark,
+    Node,
     Point,
     day_strip,
     duration_chart,
+    gantt_chart,
+    graph_chart,
     heat_map,
     lanes_chart,
     outcome_strip,
 )
+from scheduler.charts.graph import clip
 from scheduler.charts.scales import bar_height, percentile, short_duration, ticks
 
 NASTY = "\"><script>alert('1')</script>&"
@@ -84,8 +91,15 @@ def test_a_strip_without_executions_is_drawn() -> None:
             now_at=0.5,
             label=NASTY,
         ),
+        graph_chart([Node(1, NASTY, "success", NASTY, NASTY, NASTY, (NASTY,))], [(1, 1)], label=NASTY),
+        gantt_chart(
+            [GanttLane(NASTY, NASTY, [Attempt(0, 1, 2, "success", NASTY, NASTY)], NASTY)],
+            length=2,
+            now_at=1,
+            label=NASTY,
+        ),
     ],
-    ids=["strip", "durations", "heat", "day", "lanes"],
+    ids=["strip", "durations", "heat", "day", "lanes", "graph", "gantt"],
 )
 def test_every_text_is_escaped(svg: str) -> None:
     assert "<script" not in svg
@@ -183,3 +197,72 @@ def test_percentile_is_a_value_that_occurs(share: float, expected: float) -> Non
 
 def test_percentile_of_nothing_is_none() -> None:
     assert percentile([], 0.5) is None
+
+
+def node(key: int, name: str = "n", status: str = "success", **more: Any) -> Node:
+    return Node(key, name, status, "note", "title", f"/task/{key}/", **more)
+
+
+def test_tasks_of_a_graph_are_links_with_their_status_and_edges_name_their_ends() -> None:
+    svg = graph_chart([node(7), node(9, status="timeout", traits=("current",))], [(7, 9), (7, 8)], label="l")
+
+    root = ElementTree.fromstring(svg)
+    links = {a.attrib["id"]: (a.attrib["class"], a.attrib["href"]) for a in root.iter("a")}
+    assert links == {
+        "g7": ("g-node s-success", "/task/7/"),
+        "g9": ("g-node s-timeout g-current", "/task/9/"),
+    }
+    assert [path.attrib["data-edge"] for path in root.iter("path") if "data-edge" in path.attrib] == ["7 9"]
+
+
+def test_tasks_of_a_graph_come_in_the_order_in_which_they_are_read() -> None:
+    svg = graph_chart([node(1), node(2), node(3)], [(3, 2), (2, 1)], label="l")
+
+    assert re.findall(r'id="g(\d)"', svg) == ["3", "2", "1"]
+
+
+def test_five_hundred_tasks_make_a_page_of_modest_weight() -> None:
+    nodes = [node(number, name=f"A rather long name of task {number}") for number in range(500)]
+    edges = [(number // 3, number) for number in range(1, 500)] + [
+        (number, number + 90) for number in range(0, 410, 2)
+    ]
+
+    assert len(graph_chart(nodes, edges, label="l")) < 250_000
+
+
+@pytest.mark.parametrize(
+    ("text", "clipped"),
+    [
+        ("short", "short"),
+        ("exactly10!", "exactly10!"),
+        ("eleven char", "eleven ch…"),
+        ("夜间导出数据", "夜间导出…"),
+        ("夜间导出库", "夜间导出库"),
+        ("one two three", "one two t…"),
+        ("", ""),
+    ],
+)
+def test_names_are_clipped_by_the_room_that_letters_take(text: str, clipped: str) -> None:
+    assert clip(text, 10) == clipped
+
+
+def test_bars_of_a_run_begin_where_attempts_began_and_show_what_waited() -> None:
+    lane = GanttLane(
+        "a", "/", [Attempt(0, 25, 50, "success", "t", "/"), Attempt(50, None, 100, "skipped", "t", "/")]
+    )
+
+    svg = gantt_chart([lane], length=100, now_at=None, label="l")
+
+    assert attributes(svg, "s-bar s-success", "x") == ["437.5"]
+    assert attributes(svg, "s-bar s-success", "width") == ["227.5"]
+    assert attributes(svg, "g-wait", "x") == ["210.0", "665.0"]
+    assert attributes(svg, "s-bar s-skipped", "cx") == ["1120.0"]
+
+
+def test_a_run_of_no_length_is_drawn() -> None:
+    svg = gantt_chart(
+        [GanttLane("a", "/", [Attempt(0, 0, 0, "success", "t", "/")])], length=0, now_at=0, label="l"
+    )
+
+    assert attributes(svg, "s-bar", "width") == ["3.0"]
+    assert texts(svg)[0] == "0s"

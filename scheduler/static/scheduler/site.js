@@ -34,7 +34,10 @@
 
   document.addEventListener("htmx:afterSwap", (event) => {
     const dialog = byId("s-dialog");
-    if (dialog && event.target.id === "s-dialog-body" && !dialog.open) dialog.showModal();
+    if (dialog && event.target.id === "s-dialog-body") {
+      dialog.setAttribute("aria-label", dialog.querySelector("h2")?.textContent || "");
+      if (!dialog.open) dialog.showModal();
+    }
     showFailing();
   });
   document.addEventListener("click", (event) => {

@@ -1,0 +1,234 @@
+"""The graph: all dependencies in one picture, of a tag, or around one task."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+
+from scheduler import selectors
+from scheduler.charts import Node, graph_chart
+from scheduler.choices import Status
+from scheduler.models import Execution, Task
+from scheduler.selectors import GraphNode
+from scheduler.sentences import clock
+from scheduler.templatetags.scheduler_site import local_text
+from scheduler.views.cards import tag_links
+from scheduler.views.shell import choice, live_part, now, page, query, require, whole_number
+
+MOST_TASKS = 500
+MOST_ALONE = 200
+MOST_FOUND = 20
+DEPTHS = (1, 2, 3)
+WAYS = ("up", "down")
+
+Edge = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the reader wants to see; `around` is a task, `depth` 0 without bound, `way` empty for both ways."""
+
+    tag: str
+    around: Task | None
+    way: str
+    depth: int
+
+    def link(self, **changes: object) -> str:
+        """Return the end of the address of the same with changes."""
+        task_id = self.around.task_id if self.around else ""
+        kept = {"tag": self.tag, "around": task_id, "way": self.way, "depth": self.depth or ""}
+        return query(**{**kept, **changes})
+
+
+def graph(request: HttpRequest) -> HttpResponse:
+    """Show the dependencies."""
+    require(request, "view_task", "view_execution")
+    text = request.GET.get("around", "").strip()[:100]
+    found = _named(text)
+    asked = Asked(
+        tag=request.GET.get("tag", "")[:64],
+        around=found[0] if len(found) == 1 else None,
+        way=choice(request, "way", WAYS),
+        depth=whole_number(request, "depth", 0, least=0, most=DEPTHS[-1]),
+    )
+    shown = _shown(asked)
+    frame, digest = _frame(request, asked, shown)
+    if request.GET.get("seen") is not None:
+        return HttpResponse(status=204) if request.GET["seen"] == digest else HttpResponse(frame)
+    alone = [] if asked.around else list(_alone(asked.tag).values_list("pk", flat=True)[: MOST_ALONE + 1])
+    context = {
+        "title": _("Graph"),
+        "frame": frame,
+        "asked": asked,
+        "text": text,
+        "found": [(task, asked.link(around=task.task_id)) for task in found] if len(found) > 1 else [],
+        "is_unknown": bool(text) and not found,
+        "tags": tag_links(asked.tag, {} if asked.around is None else {"around": text}),
+        "depths": [(depth, asked.link(depth=depth or ""), depth == asked.depth) for depth in (*DEPTHS, 0)],
+        "ways": [(way, asked.link(way=way), way == asked.way) for way in ("", *WAYS)],
+        "everything": reverse("admin:scheduler_graph"),
+        "alone": selectors.graph_nodes(alone[:MOST_ALONE]),
+        "is_alone_cut": len(alone) > MOST_ALONE,
+        "most_alone": MOST_ALONE,
+        "shown": shown,
+        "has_tasks": bool(shown.pks or alone),
+    }
+    return page(request, "scheduler/graph.html", context)
+
+
+def _named(text: str) -> list[Task]:
+    """Return the task with that id, else those with the text in id or name."""
+    if not text:
+        return []
+    exact = list(Task.objects.filter(task_id=text))
+    if exact:
+        return exact
+    rows = selectors.find_tasks(is_enabled=None, tag=None, text=text, statuses=())
+    return list(rows.order_by("task_id")[:MOST_FOUND])
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Which tasks are drawn.
+
+    Attributes:
+        outside: those that do not carry the tag, and are drawn because they are linked with one that does.
+        total: how many there would be without the bound.
+    """
+
+    pks: Collection[int]
+    edges: Sequence[Edge]
+    outside: Collection[int]
+    total: int
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether there are more than are drawn."""
+        return self.total > len(self.pks)
+
+
+def _shown(asked: Asked) -> Shown:
+    edges = selectors.dependency_edges()
+    outside: set[int] = set()
+    first: int | None = None
+    if asked.around is not None:
+        first = asked.around.pk
+        steps = asked.depth or None
+        up, down = (0 if asked.way == "down" else steps), (0 if asked.way == "up" else steps)
+        wanted = selectors.tasks_around(first, edges, up=up, down=down)
+    else:
+        wanted = {pk for edge in edges for pk in edge}
+    if asked.tag:
+        tagged = set(Task.objects.tagged(asked.tag).values_list("pk", flat=True)) & wanted
+        near = {pk for edge in edges if tagged & set(edge) for pk in edge} & wanted
+        outside, wanted = near - tagged, near
+    edges = [edge for edge in edges if edge[0] in wanted and edge[1] in wanted]
+    return Shown(bounded(wanted, edges, MOST_TASKS, first=first), edges, outside, len(wanted))
+
+
+def bounded(pks: set[int], edges: Sequence[Edge], most: int, *, first: int | None = None) -> set[int]:
+    """Return at most so many tasks: those nearest to `first`, or whole connected parts, the largest first.
+
+    The last part is cut where it grows too large, from its task with the most edges outwards.
+    """
+    if len(pks) <= most:
+        return pks
+    near: dict[int, list[int]] = {}
+    for up, down in edges:
+        near.setdefault(up, []).append(down)
+        near.setdefault(down, []).append(up)
+    starts = [first] if first is not None else sorted(near, key=lambda pk: (-len(near[pk]), pk))
+    parts, seen = [], set()
+    for start in starts:
+        if start not in seen:
+            part = _outwards(start, near)
+            seen.update(part)
+            parts.append(part)
+    parts.sort(key=len, reverse=True)
+    row = [pk for part in parts for pk in part]
+    return set(row[:most])
+
+
+def _outwards(start: int, near: dict[int, list[int]]) -> list[int]:
+    """Return what is connected with a task, the nearest first."""
+    row, seen = [start], {start}
+    for pk in row:
+        fresh = [other for other in near.get(pk, ()) if other not in seen]
+        seen.update(fresh)
+        row += fresh
+    return row
+
+
+def _frame(request: HttpRequest, asked: Asked, shown: Shown) -> tuple[str, str]:
+    """Return the picture, which takes on new colours by itself."""
+    current = asked.around.pk if asked.around else None
+    chart = task_graph(shown.pks, shown.edges, now(), current=current, outside=shown.outside)
+    body, digest = live_part(request, "scheduler/_graph.html", {"chart": chart})
+    url = reverse("admin:scheduler_graph") + asked.link(seen=digest)
+    frame = {"id": "graph", "url": url, "body": body, "every": 10}
+    return render_to_string("scheduler/_live.html", frame), digest
+
+
+def task_graph(
+    pks: Collection[int],
+    edges: Sequence[Edge],
+    present: datetime,
+    *,
+    current: int | None = None,
+    outside: Collection[int] = (),
+) -> SafeString:
+    """Return the picture of tasks with their latest outcomes; three queries, and one more a thousand tasks."""
+    running = set(Execution.objects.running().filter(task__in=pks).values_list("task_id", flat=True))
+    nodes = [
+        _node(node, present, is_running=node.pk in running, is_outside=node.pk in outside, current=current)
+        for node in selectors.graph_nodes(pks)
+    ]
+    return graph_chart(nodes, edges, label=_("Tasks and their dependencies")) if nodes else SafeString("")
+
+
+def _node(
+    node: GraphNode, present: datetime, *, is_running: bool, is_outside: bool, current: int | None
+) -> Node:
+    word = str(Status(node.status).label) if node.status else _("Never ran")
+    zone = settings.SCHEDULER_TIME_ZONE
+    note = [word] if node.finished_at is None else [word, clock(node.finished_at, zone, present)]
+    title = [node.name, node.task_id, word]
+    if node.finished_at is not None:
+        title.append(local_text(node.finished_at))
+    traits = []
+    for name, holds, words in (
+        ("current", node.pk == current, ""),
+        ("running", is_running, _("Running")),
+        ("off", not node.enabled, _("Paused")),
+        ("outside", is_outside, _("does not carry the tag")),
+    ):
+        if holds:
+            traits.append(name)
+            title += [words] if words else []
+    if is_running:
+        note = [_("Running")]
+    elif not node.enabled:
+        note[1:] = [_("paused")]
+    return Node(
+        key=node.pk,
+        name=node.name,
+        status=node.status or "none",
+        note=" · ".join(note),
+        title=" · ".join(title),
+        href=reverse("admin:scheduler_task_page", args=[node.pk]),
+        traits=tuple(traits),
+    )
+
+
+def _alone(tag: str) -> Any:
+    rows: Any = selectors.tasks_alone()
+    return rows.tagged(tag) if tag else rows
