@@ -3,60 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
 
 from scheduler.choices import Status
 from scheduler.models import Execution, ExecutionLog, Task
 from scheduler.services.demonstration import seed_demonstration
-from tests.conftest import NOON, is_required
+from tests.conftest import NOON
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
-
-
-@pytest.fixture
-def page(live_server: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """Return a page of a person who is logged in; what the console and the network complain of fails the test."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    if chromium is None:
-        if is_required("chromium"):
-            pytest.fail("Chromium is missing")
-        pytest.skip("Chromium is missing")
-    monkeypatch.setitem(
-        os.environ, "DJANGO_ALLOW_ASYNC_UNSAFE", "true"
-    )  # Playwright runs a loop in this thread
-    from playwright.sync_api import sync_playwright
-
-    User.objects.create_superuser("admin", "", "pw")
-    complaints: list[str] = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        page = browser.new_page()
-        page.complaints = complaints
-        page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("dialog", lambda dialog: (complaints.append(dialog.message), dialog.dismiss()))
-        page.on(
-            "request", lambda r: complaints.append(r.url) if _is_foreign(r.url, live_server.url) else None
-        )
-        page.goto(f"{live_server.url}/admin/")
-        page.fill("#id_username", "admin")
-        page.fill("#id_password", "pw")
-        page.click("[type=submit]")
-        page.wait_for_url(f"{live_server.url}/admin/")
-        yield page
-        browser.close()
-    assert complaints == []
-
-
-def _is_foreign(url: str, own: str) -> bool:
-    return not url.startswith((own, "data:", "blob:"))
 
 
 def store_executions(task: Any, count: int, status: Status = Status.SUCCESS) -> None:
