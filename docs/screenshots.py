@@ -25,7 +25,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 IMAGES = ROOT / "docs" / "images"
 HIGHEST = 1400  # pixels; more of a page says no more
-PASSWORD = "pictures"  # noqa: S105 - of an installation that lives for a minute
+PASSWORD = "pictures"
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,8 @@ LOOKS = (
 
 
 @contextmanager
-def served() -> Iterator[str]:
-    """Set an empty installation up in a temporary folder, serve it, and yield its address."""
+def installed() -> Iterator[Path]:
+    """Set an empty installation up in a temporary folder, and yield the folder."""
     with tempfile.TemporaryDirectory(prefix="schedsite-pictures-") as folder:
         for name in ("DATABASE_URL", "REDIS_URL", "SCHEDULER_SPOOL_DIR", "SCHEDULER_TASKS_DIR"):
             os.environ.pop(name, None)
@@ -67,23 +67,21 @@ def served() -> Iterator[str]:
 
         call_command("migrate", verbosity=0)
         User.objects.create_superuser("admin", "admin@example.com", PASSWORD)
-        command = [
-            sys.executable,
-            "-m",
-            "gunicorn",
-            "schedsite.wsgi",
-            "--bind",
-            "127.0.0.1:0",
-            "--threads",
-            "4",
-        ]
-        with (Path(folder) / "server.log").open("wb") as log:
-            server = subprocess.Popen(command, cwd=ROOT, stderr=log, stdin=subprocess.DEVNULL)
-        try:
-            yield _address(Path(folder) / "server.log")
-        finally:
-            server.terminate()
-            server.wait()
+        yield Path(folder)
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """Serve the installation on this machine alone, and yield its address."""
+    command = [sys.executable, "-m", "gunicorn", "schedsite.wsgi", "--bind", "127.0.0.1:0", "--threads", "4"]
+    path = folder / "server.log"
+    with path.open("wb") as log:
+        server = subprocess.Popen(command, cwd=ROOT, stderr=log, stdin=subprocess.DEVNULL)
+    try:
+        yield _address(path)
+    finally:
+        server.terminate()
+        server.wait()
 
 
 def _address(log: Path) -> str:
@@ -92,7 +90,7 @@ def _address(log: Path) -> str:
         for line in log.read_text().splitlines():
             if "Listening at: " in line:
                 address = line.split("Listening at: ")[1].split()[0]
-                urllib.request.urlopen(f"{address}/admin/login/")  # noqa: S310 - this machine
+                urllib.request.urlopen(f"{address}/admin/login/")
                 return address
         time.sleep(0.1)
     raise SystemExit(log.read_text())
@@ -162,19 +160,22 @@ def main() -> None:
     if chromium is None:
         raise SystemExit("Chromium is missing")
     IMAGES.mkdir(exist_ok=True)
-    with served() as address:
+    with installed() as folder:
         from django.core.management import call_command
         from playwright.sync_api import sync_playwright
 
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
             if not wanted or "begin" in wanted:
-                for look in LOOKS:
-                    shoot(browser, address, look, [("begin", "/admin/")])
+                with served(folder) as address:
+                    for look in LOOKS:
+                        shoot(browser, address, look, [("begin", "/admin/")])
             call_command("seed_demo")
             pages = pages_of_the_demonstration(wanted)
-            for look in LOOKS:
-                shoot(browser, address, look, pages)
+            # A server of its own: the first one remembers for a minute how empty the day was.
+            with served(folder) as address:
+                for look in LOOKS:
+                    shoot(browser, address, look, pages)
             browser.close()
     _press()
 

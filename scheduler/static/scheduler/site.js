@@ -132,5 +132,22 @@
     if (field && document.activeElement === document.body) field.focus();
   }
 
+  // What the widgets of the admin leave without a name or a role.
+  function nameFields() {
+    for (const field of document.querySelectorAll(".select2-search__field:not([aria-label])")) {
+      const label = field.closest(".form-row, .field-line, fieldset > div")?.querySelector("label");
+      if (label) field.setAttribute("aria-label", label.textContent.replace("*", "").trim());
+    }
+    for (const icon of document.querySelectorAll(".help-tooltip[aria-label]:not([role])")) icon.setAttribute("role", "img");
+  }
+  window.addEventListener("load", () => window.setTimeout(nameFields));  // the widgets are made at this event, too
+
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+    if (event.target.closest("input, textarea, select, [contenteditable]")) return;
+    const field = [...document.querySelectorAll("[data-shortcut]")].find((one) => one.dataset.shortcut === event.key);
+    if (field) { event.preventDefault(); field.focus(); }
+  });
+
   document.addEventListener("DOMContentLoaded", () => { takeFocus(); showFailing(); showChosen(); });
 })();
