@@ -124,10 +124,14 @@ def shoot(browser: Any, address: str, look: Look, pages: list[tuple[str, str]]) 
 
 
 def _keep_alive() -> None:
-    """Give the heartbeats that the processes of the demonstration would give."""
-    from scheduler.models import Process
+    """Do what the processes of the demonstration would: give heartbeats, and move on to the next slots."""
+    from scheduler.models import Process, Task
+    from scheduler.services.tasks import first_slot
 
-    Process.objects.update(heartbeat_at=datetime.now(UTC))
+    now = datetime.now(UTC)
+    Process.objects.update(heartbeat_at=now)
+    for task in Task.objects.filter(next_run_at__lt=now):
+        Task.objects.filter(pk=task.pk).update(next_run_at=first_slot(task, now))
 
 
 def pages_of_the_demonstration(wanted: list[str]) -> list[tuple[str, str]]:

@@ -67,6 +67,7 @@ NO_PAGES = {
     "admin:scheduler_execution_log": "text of a log",
     "admin:scheduler_execution_log_pane": "a part of the history",
     "admin:scheduler_execution_cancel": "an act",
+    "admin:scheduler_execution_resume": "an act",
     "admin:scheduler_overview": "a part of the overview",
     "admin:scheduler_schedule_hint": "a part of the form of a task",
     "admin:scheduler_task_run": "an act",

@@ -23,7 +23,8 @@ from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import display
 
 from scheduler.admin.requests import now
-from scheduler.choices import Status
+from scheduler.choices import Status, Trigger
+from scheduler.exceptions import ConflictError
 from scheduler.models import Execution, Task
 from scheduler.services import runs
 from scheduler.templatetags.scheduler_site import duration, moment, pill, ticking
@@ -92,11 +93,9 @@ class ExecutionAdmin(ModelAdmin):
         "state",
         "of_task",
         "trigger",
-        "slot",
-        "started",
+        "moment",
         "seconds",
         "attempt",
-        "exit_code",
         "why",
     ]
     list_filter = ["status", "trigger", AgeFilter, ("task", AutocompleteSelectFilter)]
@@ -142,15 +141,11 @@ class ExecutionAdmin(ModelAdmin):
         link = reverse("admin:scheduler_task_page", args=[execution.task_id])
         return format_html('<a class="s-link s-nowrap" href="{}">{}</a>', link, execution.task.task_id)
 
-    @display(description=_("Scheduled for"))
-    def slot(self, execution: Execution) -> SafeString:
-        """Return the slot in the zone of the task."""
-        return _unbroken(moment(execution.scheduled_for, execution.task.zone))
-
-    @display(description=_("Started"))
-    def started(self, execution: Execution) -> SafeString:
-        """Return the start in the zone of the task."""
-        return _unbroken(moment(execution.started_at, execution.task.zone))
+    @display(description=_("Time"))
+    def moment(self, execution: Execution) -> SafeString:
+        """Return the slot, else the start, else when it was queued, in the zone of the task."""
+        at = execution.scheduled_for or execution.started_at or execution.queued_at
+        return _unbroken(moment(at, execution.task.zone))
 
     @display(description=_("Execution"), ordering="id")
     def number(self, execution: Execution) -> str:
@@ -181,6 +176,7 @@ class ExecutionAdmin(ModelAdmin):
             path("<int:pk>/log-pane/", site(log_pane), name="scheduler_execution_log_pane"),
             path("<int:pk>/change/", site(execution_page), name="scheduler_execution_change"),
             path("<int:pk>/cancel/", site(require_POST(self.cancel)), name="scheduler_execution_cancel"),
+            path("<int:pk>/resume/", site(require_POST(self.resume)), name="scheduler_execution_resume"),
         ]
         return own + super().get_urls()
 
@@ -193,6 +189,17 @@ class ExecutionAdmin(ModelAdmin):
             messages.success(request, _("The execution is being cancelled."))
         else:
             messages.warning(request, _("The execution had already ended."))
+        return HttpResponseRedirect(reverse("admin:scheduler_execution_change", args=[pk]))
+
+    def resume(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Let a run go on from one execution, and go to the new one."""
+        if not request.user.has_perm("scheduler.run_task"):
+            raise PermissionDenied
+        execution = get_object_or_404(Execution, pk=pk)
+        try:
+            pk = runs.resume(execution, trigger=Trigger.MANUAL, now=now()).pk
+        except ConflictError as error:
+            messages.warning(request, str(error))
         return HttpResponseRedirect(reverse("admin:scheduler_execution_change", args=[pk]))
 
     def _may_cancel(self, request: HttpRequest) -> bool:

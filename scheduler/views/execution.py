@@ -12,7 +12,7 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 
 from scheduler import selectors
-from scheduler.choices import ACTIVE, FAILED
+from scheduler.choices import ACTIVE, FAILED, Status
 from scheduler.models import Execution
 from scheduler.statistics import last_lines, same_failures, typical
 from scheduler.views.shell import live_part, page, query, require, whole_number
@@ -68,12 +68,19 @@ def _facts(request: HttpRequest, execution: Execution) -> tuple[str, str]:
         "is_stopping": execution.cancel_requested_at is not None and is_active,
         "may_cancel": is_active and (may_run or request.user.has_perm("scheduler.cancel_execution")),
         "may_run": may_run and execution.task.deleted_at is None,
+        "may_resume": may_run and execution.task.deleted_at is None and _can_resume(execution),
         "late": _late(execution),
     }
     body, digest = live_part(request, "scheduler/_execution_facts.html", context)
     url = reverse("admin:scheduler_execution_change", args=[execution.pk]) + query(seen=digest)
     frame = {"id": "facts", "url": url if is_active else "", "body": body, "every": 2}
     return render_to_string("scheduler/_live.html", frame), digest
+
+
+def _can_resume(execution: Execution) -> bool:
+    """Tell whether its run can go on from here: it ended its task in the run, without success."""
+    is_last = execution.is_outcome and execution.status != Status.SUCCESS
+    return is_last and execution.run_id is not None
 
 
 def _late(execution: Execution) -> float | None:

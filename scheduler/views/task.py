@@ -19,6 +19,7 @@ from scheduler.config_file import FieldChange, TaskSpec, diff_spec
 from scheduler.config_file.secrets import MASK
 from scheduler.models import Task, TaskRevision
 from scheduler.services.configuration import upcoming
+from scheduler.services.explanations import explain
 from scheduler.specs import task_to_spec
 from scheduler.statistics import Ran, TaskStatistics, by_hour_of_week, task_statistics
 from scheduler.templatetags.scheduler_site import duration, local_text
@@ -42,6 +43,7 @@ def task_page(request: HttpRequest, pk: int) -> HttpResponse:
         "title": task.name,
         "task": task,
         "card": task_cards([task], present)[0],
+        "explanation": explain(task, now=present),
         "statistics": statistics,
         "shares": _shares(statistics),
         "chart": _chart(task, statistics),
