@@ -28,6 +28,26 @@ from installation import ROOT, installation, started, wait_until, write_result
 LIMIT_MS, LIMIT_BYTES = 300.0, 300_000
 LIMIT_LATE_S = 0.1  # how much later 95 of 100 starts may be while logs are watched
 DAYS = 28
+ROWS = """
+CREATE TEMP TABLE bench_row AS
+WITH RECURSIVE counter(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM counter WHERE n < {count})
+SELECT n, id AS task_id, revision_id, strftime('%Y-%m-%d %H:%M:%f', '{begins}', (n * {step}) || ' seconds') AS at
+FROM counter JOIN bench_task ON number = CASE WHEN n % 10 = 0 THEN 0 ELSE n % {tasks} END
+"""
+RUNS = """
+INSERT INTO scheduler_run (id, trigger, first_task_id, created_at, finished_at, cancel_reason)
+SELECT {run} + n, 'schedule', task_id, at, at, '' FROM bench_row
+"""
+EXECUTIONS = """
+INSERT INTO scheduler_execution (
+    id, task_id, run_id, revision_id, status, is_outcome, attempt, retries_left, trigger, queue, priority, slot_count,
+    scheduled_for, queued_at, started_at, finished_at, exit_code, reason, worker, claim, cancel_reason, log_size
+)
+SELECT {first} + n, task_id, {run} + n, revision_id, iif(n % 33 = 0, 'technical_failure', 'success'), 1, 1, 0,
+    'schedule', 'default', 0, 1, at, at, at, strftime('%Y-%m-%d %H:%M:%f', at, (n % 97 / 10.0) || ' seconds'),
+    iif(n % 33 = 0, 2, 0), '', 'demo-1:4711', '', '', 0
+FROM bench_row
+"""
 
 
 def fill(task_count: int, count: int) -> float:
@@ -49,39 +69,19 @@ def fill(task_count: int, count: int) -> float:
     seed_demonstration(now=now, days=DAYS, task_count=task_count, execution_count=task_count, is_forced=True)
     first = Execution.objects.aggregate(last=Max("pk"))["last"]
     first_run = Run.objects.aggregate(last=Max("pk"))["last"]
-    at = f"strftime('%Y-%m-%d %H:%M:%f', '{now - timedelta(days=DAYS):%Y-%m-%d %H:%M:%S}', (n * {DAYS * 86400.0 / count}) || ' seconds')"
-    counter = f"WITH RECURSIVE counter(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM counter WHERE n < {count})"
+    begins, step = f"{now - timedelta(days=DAYS):%Y-%m-%d %H:%M:%S}", DAYS * 86400 / count
+    tasks = list(Task.objects.order_by("pk").values_list("pk", "revision_id"))
     with connection.cursor() as cursor:
         cursor.execute("PRAGMA synchronous=OFF")
         cursor.execute(
             "CREATE TEMP TABLE bench_task (number INTEGER PRIMARY KEY, id INTEGER, revision_id INTEGER)"
         )
         cursor.executemany(
-            "INSERT INTO bench_task VALUES (%s, %s, %s)",
-            [
-                (number, *row)
-                for number, row in enumerate(Task.objects.order_by("pk").values_list("pk", "revision_id"))
-            ],
+            "INSERT INTO bench_task VALUES (%s, %s, %s)", [(n, *row) for n, row in enumerate(tasks)]
         )
-        cursor.execute(
-            "CREATE TEMP TABLE bench_row (n INTEGER PRIMARY KEY, at TEXT, task_id INTEGER, revision_id INTEGER)"
-        )
-        number = f"CASE WHEN n % 10 = 0 THEN 0 ELSE n % {Task.objects.count()} END"
-        cursor.execute(
-            f"{counter} INSERT INTO bench_row SELECT n, {at}, id, revision_id FROM counter JOIN bench_task ON number = {number}"
-        )
-        cursor.execute(
-            "INSERT INTO scheduler_run (id, trigger, first_task_id, created_at, finished_at, cancel_reason)"
-            f" SELECT {first_run} + n, 'schedule', task_id, at, at, '' FROM bench_row"
-        )
-        cursor.execute(
-            "INSERT INTO scheduler_execution (id, task_id, run_id, revision_id, status, is_outcome, attempt, retries_left,"
-            " trigger, queue, priority, slot_count, scheduled_for, queued_at, started_at, finished_at, exit_code, reason,"
-            f" worker, claim, cancel_reason, log_size) SELECT {first} + n, task_id, {first_run} + n, revision_id,"
-            " CASE WHEN n % 33 = 0 THEN 'technical_failure' ELSE 'success' END, 1, 1, 0, 'schedule', 'default', 0, 1,"
-            " at, at, at, strftime('%Y-%m-%d %H:%M:%f', at, (n % 97 / 10.0) || ' seconds'),"
-            " CASE WHEN n % 33 = 0 THEN 2 ELSE 0 END, '', 'demo-1:4711', '', '', 0 FROM bench_row"
-        )
+        cursor.execute(ROWS.format(begins=begins, step=step, count=count, tasks=len(tasks)))
+        cursor.execute(RUNS.format(run=first_run))
+        cursor.execute(EXECUTIONS.format(first=first, run=first_run))
         cursor.execute("DROP TABLE bench_row")
         cursor.execute("PRAGMA synchronous=NORMAL")
         cursor.execute("ANALYZE")
@@ -164,11 +164,12 @@ def web() -> Iterator[str]:
         text=True,
     ) as server:
         assert server.stderr is not None
-        for line in server.stderr:
-            if "Listening at: " in line:
-                break
-        yield line.split("Listening at: ")[1].split()[0]
-        server.terminate()
+        try:
+            yield next(
+                line.split("Listening at: ")[1].split()[0] for line in server.stderr if "Listening" in line
+            )
+        finally:
+            server.terminate()
 
 
 async def watch(
@@ -272,7 +273,7 @@ def main() -> int:
     parser.add_argument("--readers", type=int, default=100)
     parser.add_argument("--seconds", type=float, default=30)
     options = parser.parse_args()
-    with installation():
+    with installation(ALLOWED_HOSTS="testserver,127.0.0.1"):
         from django.contrib.auth.models import User
         from django.test import Client
 
