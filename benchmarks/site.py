@@ -224,7 +224,7 @@ def watch_logs(cookies: dict[str, str], readers: int, seconds: float) -> dict[st
     """Return the lateness of a task that is due each second, alone and while ten logs are watched by all readers."""
     from scheduler.choices import Status, Trigger
     from scheduler.config_file import validate_task
-    from scheduler.models import Execution, Task
+    from scheduler.models import Execution, ExecutionLog, Task
     from scheduler.services.runs import cancel_execution, request_run
     from scheduler.services.tasks import save_task
 
@@ -244,7 +244,8 @@ def watch_logs(cookies: dict[str, str], readers: int, seconds: float) -> dict[st
         keys = [
             request_run(task, trigger=Trigger.MANUAL, user=None, now=datetime.now(UTC)).pk for task in talkers
         ]
-        wait_until(lambda: Execution.objects.filter(pk__in=keys, log_size__gt=0).count() == len(keys))
+        said = ExecutionLog.objects.filter(execution__in=keys).values("execution").distinct()
+        wait_until(lambda: said.count() == len(keys))
         time.sleep(3)
         begin = datetime.now(UTC)
         time.sleep(seconds)

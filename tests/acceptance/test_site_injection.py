@@ -147,3 +147,10 @@ def test_nothing_that_a_script_says_runs_while_it_is_watched(
 
     assert page.evaluate(BAIT) == []
     assert all(payload in page.locator("#log").text_content() for payload in PAYLOADS[:40])
+
+
+def test_what_looks_for_injected_elements_finds_them(page: Any) -> None:
+    page.set_content("".join(PAYLOADS[:7]))
+
+    assert len(page.evaluate(BAIT)) >= 5
+    page.complaints.clear()
