@@ -37,13 +37,11 @@ class BusyDatabaseMiddleware:
             return None
         logger.warning("%s %s: %s", request.method, request.path, exception)
         title = _("The database is busy")
-        if request.method == "GET":
-            text, again = _("This page tries again in five seconds."), AGAIN
+        again = AGAIN if request.method == "GET" else ""
+        if again:
+            text = _("This page tries again in five seconds.")
         else:  # asking for its address again would not send what was sent
-            text, again = (
-                _("Nothing was changed. Go back and send it again; what you typed is still there."),
-                "",
-            )
+            text = _("Nothing was changed. Go back and send it again; what you typed is still there.")
         style = static("scheduler/site.css")
         page = format_html(PAGE, get_language() or "en", title, again, style, title, text)
         return HttpResponse(page, status=503, headers={"Retry-After": "5"})
