@@ -7,14 +7,18 @@ from collections.abc import Callable
 
 from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse
+from django.templatetags.static import static
 from django.utils.html import format_html
+from django.utils.safestring import mark_safe
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 logger = logging.getLogger("scheduler")
 
-PAGE = """<!doctype html><html lang="{}"><meta charset="utf-8"><meta http-equiv="refresh" content="5">
-<title>{}</title><h1>{}</h1><p>{}</p></html>"""
+PAGE = """<!doctype html><html lang="{}"><head><meta charset="utf-8"><title>{}</title>{}
+<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="stylesheet" href="{}"></head>
+<body class="s-alone"><main class="s-card"><h1>{}</h1><p>{}</p></main></body></html>"""
+AGAIN = mark_safe('<meta http-equiv="refresh" content="5">')
 
 
 class BusyDatabaseMiddleware:
@@ -33,6 +37,11 @@ class BusyDatabaseMiddleware:
             return None
         logger.warning("%s %s: %s", request.method, request.path, exception)
         title = _("The database is busy")
-        text = _("Nothing was changed. This page tries again in five seconds; go back to send a form again.")
-        page = format_html(PAGE, get_language() or "en", title, title, text)
+        again = AGAIN if request.method == "GET" else ""
+        if again:
+            text = _("This page tries again in five seconds.")
+        else:  # asking for its address again would not send what was sent
+            text = _("Nothing was changed. Go back and send it again; what you typed is still there.")
+        style = static("scheduler/site.css")
+        page = format_html(PAGE, get_language() or "en", title, again, style, title, text)
         return HttpResponse(page, status=503, headers={"Retry-After": "5"})

@@ -26,7 +26,7 @@ from scheduler.admin.requests import now
 from scheduler.choices import Status
 from scheduler.models import Execution, Task
 from scheduler.services import runs
-from scheduler.templatetags.scheduler_site import duration, instant, pill, ticking
+from scheduler.templatetags.scheduler_site import duration, moment, pill, ticking
 from scheduler.views.execution import execution_page, log
 from scheduler.views.history import log_pane
 from scheduler.views.resume import resume
@@ -79,6 +79,11 @@ class AgeFilter(admin.SimpleListFilter):
         return queryset if begin is None else queryset.filter(queued_at__gte=begin)
 
 
+def _unbroken(text: str) -> SafeString:
+    """Return text that stays on one line, so that the table scrolls before it tears times apart."""
+    return format_html('<span class="s-nowrap">{}</span>', text)
+
+
 @admin.register(Execution)
 class ExecutionAdmin(ModelAdmin):
     """Executions: read, follow the log, cancel."""
@@ -88,11 +93,9 @@ class ExecutionAdmin(ModelAdmin):
         "state",
         "of_task",
         "trigger",
-        "slot",
-        "started",
+        "moment",
         "seconds",
         "attempt",
-        "exit_code",
         "why",
     ]
     list_filter = ["status", "trigger", AgeFilter, ("task", AutocompleteSelectFilter)]
@@ -136,17 +139,13 @@ class ExecutionAdmin(ModelAdmin):
     def of_task(self, execution: Execution) -> SafeString:
         """Return the task as a link."""
         link = reverse("admin:scheduler_task_page", args=[execution.task_id])
-        return format_html('<a class="s-link" href="{}">{}</a>', link, execution.task.task_id)
+        return format_html('<a class="s-link s-nowrap" href="{}">{}</a>', link, execution.task.task_id)
 
-    @display(description=_("Scheduled for"))
-    def slot(self, execution: Execution) -> SafeString:
-        """Return the slot in the zone of the task."""
-        return instant(execution.scheduled_for, execution.task.zone)
-
-    @display(description=_("Started"))
-    def started(self, execution: Execution) -> SafeString:
-        """Return the start in the zone of the task."""
-        return instant(execution.started_at, execution.task.zone)
+    @display(description=_("Time"))
+    def moment(self, execution: Execution) -> SafeString:
+        """Return the slot, else the start, else when it was queued, in the zone of the task."""
+        at = execution.scheduled_for or execution.started_at or execution.queued_at
+        return _unbroken(moment(at, execution.task.zone))
 
     @display(description=_("Execution"), ordering="id")
     def number(self, execution: Execution) -> str:
@@ -159,10 +158,10 @@ class ExecutionAdmin(ModelAdmin):
         return pill(execution.status)
 
     @display(description=_("Duration"))
-    def seconds(self, execution: Execution) -> str:
+    def seconds(self, execution: Execution) -> SafeString:
         """Return the duration; the browser counts on while it runs."""
         is_running = execution.status == Status.RUNNING
-        return ticking(execution.started_at) if is_running else duration(execution.duration)
+        return _unbroken(ticking(execution.started_at) if is_running else duration(execution.duration))
 
     @display(description=_("Reason"))
     def why(self, execution: Execution) -> str:

@@ -10,7 +10,7 @@ from django.utils.safestring import SafeString
 
 from scheduler.charts.scales import short_duration, ticks
 
-WIDTH, HEIGHT = 860, 220
+WIDTH, HEIGHT = 640, 200
 LEFT, RIGHT, TOP, BOTTOM = 46, 76, 10, 24
 
 

@@ -147,7 +147,7 @@ def _planned(
         return []
     schedule = parse_schedule(task.schedule, task.zone)
     slots = slots_between(schedule, max(begin, present), end, limit=MOST_SLOTS_A_LANE)
-    return [
+    marks = [
         Mark(
             (slot - begin) / length,
             (slot + usual - begin) / length,
@@ -156,6 +156,10 @@ def _planned(
         )
         for slot in slots
     ]
+    if len(slots) == MOST_SLOTS_A_LANE:  # too many to draw each: one bar says that it goes on
+        rest = _("Planned from %(time)s on, again and again") % {"time": local_text(slots[-1], task.zone)}
+        marks[-1] = Mark((slots[-1] - begin) / length, 1.0, "planned", rest)
+    return marks
 
 
 def _ticks(begin: datetime, length: timedelta, zone: ZoneInfo) -> list[tuple[float, str]]:

@@ -267,3 +267,18 @@ def test_the_overview_refreshes_itself(page: Any, live_server: Any, make_task: A
     store_executions(task, 2, Status.TIMEOUT)
 
     page.get_by_role("link", name="Watched").wait_for(timeout=8000)
+
+
+def test_a_schedule_that_could_not_be_read_is_read_once_the_connection_is_back(
+    page: Any, live_server: Any
+) -> None:
+    page.goto(f"{live_server.url}/admin/scheduler/task/new/")
+
+    page.route("**/schedule-hint/*", lambda route: route.abort())
+    page.get_by_label("Schedule").fill("0 2 * * *")
+    page.locator("#s-offline").filter(has_text="The connection is away").wait_for()
+    page.unroute("**/schedule-hint/*")
+    page.locator("#schedule-hint").get_by_text("At 02:00").wait_for()
+
+    assert page.locator("#s-offline").is_hidden()
+    page.complaints.clear()  # the browser itself reports the requests that were made to fail

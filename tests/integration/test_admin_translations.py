@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gettext
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -68,3 +69,35 @@ def test_the_site_speaks_the_language_that_was_chosen(admin_client: Client, make
     page = admin_client.get(reverse("admin:scheduler_task_changelist")).content.decode()
 
     assert "立即运行" in page and "Run now" not in page
+
+
+TAGS = re.compile(r"\{#.*?#\}|\{% blocktrans.*?endblocktrans(?:late)? %\}|\{%.*?%\}|\{\{.*?\}\}", re.DOTALL)
+SPOKEN = re.compile(r"(?:aria-label|title|placeholder|alt|data-confirm|data-yes)=\"([^\"]*)\"")
+WORD = re.compile(r"[A-Za-z]{2,}")
+NAMES = {"Python", "config", "json", "python", "manage", "py", "seed_demo", "seed", "demo", "API"}
+SYMBOLS = re.compile(r"<span class=\"material-symbols-outlined[^\"]*\".*?</span>", re.DOTALL)
+CODE = re.compile(r"<(code|script|style)\b.*?</\1>|<!--.*?-->|&[a-z]+;", re.DOTALL)
+
+
+def test_templates_say_nothing_that_is_not_marked_for_translation() -> None:
+    found = {}
+    for path in sorted((project.BASE_DIR / "templates").glob("**/*.html")):
+        plain = SYMBOLS.sub("", CODE.sub("", TAGS.sub("", path.read_text())))
+        words = {
+            *WORD.findall(re.sub(r"<[^>]*>", " ", plain)),
+            *WORD.findall(" ".join(SPOKEN.findall(plain))),
+        }
+        if words - NAMES:
+            found[path.name] = words - NAMES
+
+    assert found == {}
+
+
+def test_scripts_of_pages_have_no_words_of_their_own() -> None:
+    sentence = re.compile(r"[\"'`]([A-Z][a-z]+(?: [a-z]+)+)")
+
+    assert {
+        path.name: sentences
+        for path in (project.BASE_DIR / "scheduler" / "static").glob("**/*.js")
+        if (sentences := sentence.findall(path.read_text()))
+    } == {}

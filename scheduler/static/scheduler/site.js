@@ -82,13 +82,27 @@
 
   const setOffline = (isAway) => { const banner = byId("s-offline"); if (banner) banner.hidden = !isAway; };
   document.addEventListener("schedsite:offline", (event) => setOffline(event.detail));
-  document.addEventListener("htmx:sendError", () => setOffline(true));
+  // What only reads is asked for again until it comes; parts that refresh themselves do so anyway.
+  const again = new WeakMap();
+  function tryAgain({ elt, requestConfig, target }) {
+    setOffline(true);
+    if (requestConfig.verb !== "get" || (elt.getAttribute("hx-trigger") || "").startsWith("every")) return;
+    window.clearTimeout(again.get(elt));
+    again.set(elt, window.setTimeout(() => {
+      if (elt.isConnected) window.htmx.ajax("GET", elt.getAttribute("hx-get"), { source: elt, target });
+    }, 2000));
+  }
+  document.addEventListener("htmx:sendError", (event) => tryAgain(event.detail));
   document.addEventListener("htmx:responseError", (event) => {
     const { status } = event.detail.xhr;
-    if (status >= 500) setOffline(true);
+    if (status >= 500) tryAgain(event.detail);
     if (status === 401 || status === 403) window.location.reload();
   });
-  document.addEventListener("htmx:afterOnLoad", (event) => { if (event.detail.xhr.status < 400) setOffline(false); });
+  document.addEventListener("htmx:afterOnLoad", (event) => {
+    if (event.detail.xhr.status >= 400) return;
+    setOffline(false);
+    window.clearTimeout(again.get(event.detail.elt));
+  });
 
   // --- choosing several ----------------------------------------------------------------------------
 
@@ -115,5 +129,28 @@
     }
   });
 
-  document.addEventListener("DOMContentLoaded", () => { showFailing(); showChosen(); });
+  // The browser moves the focus with its first picture; until then, what somebody types already would be lost.
+  function takeFocus() {
+    const field = document.querySelector("[autofocus]");
+    if (field && document.activeElement === document.body) field.focus();
+  }
+
+  // What the widgets of the admin leave without a name or a role.
+  function nameFields() {
+    for (const field of document.querySelectorAll(".select2-search__field:not([aria-label])")) {
+      const label = field.closest(".form-row, .field-line, fieldset > div")?.querySelector("label");
+      if (label) field.setAttribute("aria-label", label.textContent.replace("*", "").trim());
+    }
+    for (const icon of document.querySelectorAll(".help-tooltip[aria-label]:not([role])")) icon.setAttribute("role", "img");
+  }
+  window.addEventListener("load", () => window.setTimeout(nameFields));  // the widgets are made at this event, too
+
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+    if (event.target.closest("input, textarea, select, [contenteditable]")) return;
+    const field = [...document.querySelectorAll("[data-shortcut]")].find((one) => one.dataset.shortcut === event.key);
+    if (field) { event.preventDefault(); field.focus(); }
+  });
+
+  document.addEventListener("DOMContentLoaded", () => { takeFocus(); showFailing(); showChosen(); });
 })();
