@@ -159,6 +159,7 @@ def keys() -> dict[str, Any]:
         now = datetime.now(UTC)
         of_host = {"host": "night-1", "host_id": "night-1", "pid": 17, "start_ticks": 1}
         Process.objects.create(kind="worker", started_at=now, heartbeat_at=now, queue="default", **of_host)
+    _make_delivery()
     found: dict[str, Any] = {}
     for app in ("auth", "scheduler", "notifications"):
         for model in apps.get_app_config(app).get_models():
@@ -171,6 +172,44 @@ def keys() -> dict[str, Any]:
         if told.run_id:
             found["run"] = told.run_id
     return found
+
+
+def _make_delivery() -> None:
+    """Store a rule with a channel of each kind, and a message about the latest execution."""
+    from notifications.choices import Scope
+    from notifications.models import Delivery, NotificationRule
+    from notifications.services.definitions import save_rule, validate_rule
+    from scheduler.models import Execution
+
+    now = datetime.now(UTC)
+    if not NotificationRule.objects.exists():
+        channels = [
+            {"type": "email", "recipients": ["night@example.org"]},
+            {"type": "webhook", "url": "https://chat.example.org/hook", "secret": "kept"},
+            {"type": "apprise", "urls": ["ntfy://night"]},
+        ]
+        rule = {"name": "Night shift", "triggers": ["technical_failure", "timeout"], "channels": channels}
+        save_rule(validate_rule(rule), scope=Scope.ALL, task=None, tag="", user=None, now=now)
+    latest = Execution.objects.order_by("-pk").first()
+    if latest is not None and not Delivery.objects.exists():
+        channel = NotificationRule.objects.latest("pk").channels.order_by("pk")[0]
+        Delivery.objects.create(
+            rule=channel.rule,
+            channel=channel,
+            rule_name=channel.rule.name,
+            kind=channel.kind,
+            target=channel.target,
+            task=latest.task,
+            execution=latest,
+            event="technical_failure",
+            occasion=f"execution {latest.pk}",
+            state="failed",
+            occurred_at=now,
+            created_at=now,
+            attempts=3,
+            reason="the server refused the message",
+            content={"subject": "Failed", "text": "It failed.", "html": "<p>It failed.</p>"},
+        )
 
 
 def walk(found: dict[str, Any], *, is_closed: bool = False) -> Iterator[tuple[str, str]]:
