@@ -269,12 +269,10 @@ class _Decision:
 
 def waiting_in_runs(task: Task, *, limit: int) -> list[tuple[Run, Readiness]]:
     """Return the open runs, newest first, in which `task` waits for an upstream, with what it waits for."""
-    opened = Run.objects.open().filter(graph__isnull=False).select_related("first_task").newest_first()
-    runs = {
-        run.pk: run
-        for run in opened[:limit]
-        if run.graph_id is not None and task.pk in load_graph(run.graph_id).upstreams
-    }
+    opened = Run.objects.open().filter(graph__isnull=False)
+    graphs = [pk for pk in set(opened.values_list("graph_id", flat=True)) if pk is not None]
+    with_task = [pk for pk in graphs if task.pk in load_graph(pk).upstreams]
+    runs = {run.pk: run for run in opened.filter(graph__in=with_task).newest_first()[:limit]}
     found = _waits(runs, {(run, task.pk) for run in runs})
     return [(run, found[pk, task.pk]) for pk, run in runs.items() if (pk, task.pk) in found]
 
