@@ -64,7 +64,7 @@ def follow(ended: Iterable[Ended], *, now: datetime) -> Following:
     A task that cannot start any more in its run gets a skipped row, and what is below it is decided upon in turn.
     """
     of_run = _tasks_by_run(ended)
-    runs = list(Run.objects.filter(pk__in=of_run, graph__isnull=False).select_related("first_task"))
+    runs = list(Run.objects.filter(pk__in=of_run, graph__isnull=False))
     following = Following()
     if runs:
         decision = _Decision({run.pk: run for run in runs}, now, following)
@@ -102,6 +102,7 @@ class _Decision:
             pk: load_graph(run.graph_id) for pk, run in runs.items() if run.graph_id
         }
         self.tasks: dict[int, Task] = {}
+        self.names: dict[int, str] = {}
         self.rows: dict[Ended, _Row] = {}
         self.outside: dict[Edge, UpstreamState] = {}
         self.active: dict[int, list[tuple[int, str]]] = {}
@@ -204,7 +205,7 @@ class _Decision:
                 is_final = row is not None and row.is_outcome
                 states.append(
                     UpstreamState(
-                        task=self.tasks[upstream].task_id,
+                        task=self.names[upstream],
                         in_run=True,
                         # What is to be decided upon again has no outcome.
                         status=row.status if row is not None else None,
@@ -226,17 +227,19 @@ class _Decision:
         self._loaded |= new
         tasks = {task for _, task in new}
         above = {up for run, task in new for up in self.graphs[run].upstreams[task]}
-        missing = (tasks | above) - self.tasks.keys()
-        self.tasks |= Task.all_objects.in_bulk(missing)
+        self.tasks |= Task.all_objects.in_bulk(tasks - self.tasks.keys())
+        self.names |= {task: self.tasks[task].task_id for task in tasks}
+        # Of upstreams the names are enough; a join of thousands reads them at each of their outcomes.
+        unnamed = Task.all_objects.filter(pk__in=above - self.names.keys())
+        self.names |= dict(unnamed.values_list("pk", "task_id"))
         self._load_rows({run for run, _ in new}, tasks | above)
         # Those looked at before also count what was queued since.
         active = Execution.objects.active().filter(task__in=tasks - self.active.keys()).order_by("pk")
         self.active |= {task: [] for task in tasks - self.active.keys()}
         for task, pk, status in active.values_list("task_id", "pk", "status"):
             self.active[task].append((pk, status))
-        names = {pk: task.task_id for pk, task in self.tasks.items()}
         self.outside |= outside_states(
-            {(task, up) for run, task in new for up in self._outside_of(run, task)}, names
+            {(task, up) for run, task in new for up in self._outside_of(run, task)}, self.names
         )
 
     def _outside_of(self, run_pk: int, task_pk: int) -> list[int]:
@@ -266,12 +269,10 @@ class _Decision:
 
 def waiting_in_runs(task: Task, *, limit: int) -> list[tuple[Run, Readiness]]:
     """Return the open runs, newest first, in which `task` waits for an upstream, with what it waits for."""
-    opened = Run.objects.open().filter(graph__isnull=False).select_related("first_task").newest_first()
-    runs = {
-        run.pk: run
-        for run in opened[:limit]
-        if run.graph_id is not None and task.pk in load_graph(run.graph_id).upstreams
-    }
+    opened = Run.objects.open().filter(graph__isnull=False)
+    graphs = [pk for pk in set(opened.values_list("graph_id", flat=True)) if pk is not None]
+    with_task = [pk for pk in graphs if task.pk in load_graph(pk).upstreams]
+    runs = {run.pk: run for run in opened.filter(graph__in=with_task).newest_first()[:limit]}
     found = _waits(runs, {(run, task.pk) for run in runs})
     return [(run, found[pk, task.pk]) for pk, run in runs.items() if (pk, task.pk) in found]
 

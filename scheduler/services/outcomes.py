@@ -119,7 +119,7 @@ def settle(
         the queues that got work to do now.
     """
     following = follow(places, now=now)
-    close_runs(runs)
+    close_runs(set(runs) - {execution.run_id for execution in following.queued})
     announce([*execution_ids, *(execution.pk for execution in following.skipped)])
     queues = {execution.queue for execution in following.queued}
     if following.replaced:

@@ -250,6 +250,24 @@ def test_a_waiting_task_names_the_run_and_what_it_waits_for(engine: Engine, edit
     assert f"In run {run} it waits for c: running, execution {engine.latest('c').pk}." in told(editor, "d")
 
 
+def test_a_waiting_task_is_explained_however_many_other_runs_go_on(
+    engine: Engine, editor: TokenClient, django_assert_max_num_queries: Any
+) -> None:
+    diamond(engine)
+    run = engine.start("a").run_id
+    engine.end(a=S)
+    engine.end(b=S)
+    engine.task("x", task_concurrency="allow")
+    engine.task("y", "x")
+    for _ in range(30):
+        engine.start("x")
+
+    with django_assert_max_num_queries(40):
+        sentences = told(editor, "d")
+
+    assert f"In run {run} it waits for c: running, execution {engine.latest('c').pk}." in sentences
+
+
 def test_a_skipped_task_says_why_and_what_it_did_before(engine: Engine, editor: TokenClient) -> None:
     engine.task("a")
     engine.task("b", "a")
