@@ -134,6 +134,8 @@ def _mark(row: Execution, task: Task, begin: datetime, length: timedelta, presen
     parts = [str(Status(row.status).label), local_text(start, task.zone)]
     if row.duration is not None:
         parts.append(duration(row.duration))
+    if row.run_id is not None:
+        parts.append(_("Run %(number)d") % {"number": row.run_id})
     href = reverse("admin:scheduler_execution_change", args=[row.pk])
     return Mark((start - begin) / length, (end - begin) / length, row.status, " · ".join(parts), href)
 
