@@ -63,13 +63,26 @@ def state_filter(state: str) -> Q:
     }.get(state, Q())
 
 
+def _states_of(last_status: str | None, enabled: bool, schedule_error: str) -> list[str]:
+    """Return the states that `state_filter` finds a task in."""
+    holds = {
+        "all": True,
+        "failing": enabled and last_status in FAILED,
+        "ok": enabled and last_status == Status.SUCCESS,
+        "paused": not enabled,
+        "never": last_status is None,
+        "broken": schedule_error != "",
+    }
+    return [state for state, is_so in holds.items() if is_so]
+
+
 def _states(rows: TaskQuerySet, chosen: str, base: dict[str, str]) -> list[dict[str, Any]]:
     """Return the states with their counts, in one query; a state without tasks is left out unless it is chosen."""
     with_status: Any = selectors.with_last_status(rows)
-    names = ("failing", "ok", "paused", "never", "broken")
-    counts = with_status.order_by().aggregate(
-        all=Count("pk"), **{name: Count("pk", filter=state_filter(name)) for name in names}
-    )
+    kinds = with_status.order_by().values_list("last_status", "enabled", "schedule_error")
+    counts: Counter[str] = Counter()
+    for last_status, enabled, error, count in kinds.annotate(count=Count("pk")):
+        counts.update(dict.fromkeys(_states_of(last_status, enabled, error), count))
     labels = {
         "": _("All"),
         "failing": _("Failing"),
@@ -93,7 +106,10 @@ def _states(rows: TaskQuerySet, chosen: str, base: dict[str, str]) -> list[dict[
 
 def tag_links(chosen: str, base: dict[str, str]) -> list[dict[str, Any]]:
     """Return the tags that most tasks carry, and the chosen one."""
-    counts = Counter(tag for tags in Task.objects.order_by().values_list("tags", flat=True) for tag in tags)
+    # Far fewer lists of tags than tasks.
+    counts: Counter[str] = Counter()
+    for tags, count in Task.objects.order_by().values_list("tags").annotate(count=Count("pk")):
+        counts.update(dict.fromkeys(tags, count))
     shown = dict(counts.most_common(TAGS_SHOWN))
     if chosen:
         shown.setdefault(chosen, counts[chosen])

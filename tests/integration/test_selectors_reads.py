@@ -16,6 +16,7 @@ from scheduler.api.parameters import filter_executions
 from scheduler.choices import Status
 from scheduler.models import Execution, ExecutionLog, Process, Task
 from scheduler.paging import encode_cursor
+from scheduler.statistics import day_load
 from tests.conftest import NOON
 from tests.integration.test_api import add_executions
 
@@ -165,3 +166,21 @@ def test_a_tag_is_met_exactly(make_task: Any, tag: str, found: list[str]) -> Non
     tasks = Task.objects.tagged(tag).filter(enabled=True)
 
     assert [task.task_id for task in tasks.order_by("task_id")] == found
+
+
+def test_the_load_of_a_day_is_counted_by_span_and_outcome(make_task: Any) -> None:
+    task = make_task("a")
+    half = timedelta(minutes=30)
+    for minutes, status in (
+        (-31, "success"),
+        (-30, "success"),
+        (-1, "timeout"),
+        (0, "skipped"),
+        (29, "success"),
+    ):
+        at = NOON + timedelta(minutes=minutes)
+        Execution.objects.create(task=task, status=status, is_outcome=True, trigger="manual", queued_at=at)
+
+    loads = day_load(NOON - half, NOON, NOON + half, half)
+
+    assert [(load.succeeded, load.failed, load.other) for load in loads] == [(1, 1, 0), (1, 0, 1)]
