@@ -76,6 +76,7 @@ SPOKEN = re.compile(r"(?:aria-label|title|placeholder|alt|data-confirm|data-yes)
 WORD = re.compile(r"[A-Za-z]{2,}")
 NAMES = {"Python", "config", "json", "python", "manage", "py", "seed_demo", "seed", "demo", "API"}
 SYMBOLS = re.compile(r"<span class=\"material-symbols-outlined[^\"]*\".*?</span>", re.DOTALL)
+EXAMPLES = re.compile(r"[\w./-]+(?:@|://)[\w./-]+|X-Team")  # addresses and a header, alike in all languages
 CODE = re.compile(r"<(code|script|style)\b.*?</\1>|<!--.*?-->|&[a-z]+;", re.DOTALL)
 
 
@@ -85,7 +86,7 @@ def test_templates_say_nothing_that_is_not_marked_for_translation() -> None:
         plain = SYMBOLS.sub("", CODE.sub("", TAGS.sub("", path.read_text())))
         words = {
             *WORD.findall(re.sub(r"<[^>]*>", " ", plain)),
-            *WORD.findall(" ".join(SPOKEN.findall(plain))),
+            *WORD.findall(EXAMPLES.sub("", " ".join(SPOKEN.findall(plain)))),
         }
         if words - NAMES:
             found[path.name] = words - NAMES
