@@ -249,30 +249,21 @@ class DependencyGraph:
 
 def dependency_graph(*, around: Task | None = None) -> DependencyGraph:
     """Return all tasks that have dependencies, or `around` with all that is upstream and downstream of it."""
-    edges = dependency_edges()
-    pks = {pk for edge in edges for pk in edge} if around is None else tasks_around(around.pk, edges)
+    rows = TaskDependency.objects.order_by("upstream__task_id", "downstream__task_id")
+    edges: list[tuple[int, int]] = list(rows.values_list("upstream_id", "downstream_id"))
+    if around is None:
+        pks = {pk for edge in edges for pk in edge}
+    else:
+        above: dict[int, list[int]] = {}
+        below: dict[int, list[int]] = {}
+        for upstream, downstream in edges:
+            above.setdefault(downstream, []).append(upstream)
+            below.setdefault(upstream, []).append(downstream)
+        pks = {around.pk} | reachable(above, around.pk) | reachable(below, around.pk)
     nodes = graph_nodes(pks)
     names = {node.pk: node.task_id for node in nodes}
     shown = [(names[up], names[down]) for up, down in edges if up in names and down in names]
     return DependencyGraph(nodes, shown)
-
-
-def dependency_edges() -> list[tuple[int, int]]:
-    """Return all dependencies as (upstream, downstream) by primary key, in the order of their task ids."""
-    rows = TaskDependency.objects.order_by("upstream__task_id", "downstream__task_id")
-    return list(rows.values_list("upstream_id", "downstream_id"))
-
-
-def tasks_around(
-    task_pk: int, edges: Collection[tuple[int, int]], *, up: int | None = None, down: int | None = None
-) -> set[int]:
-    """Return a task with what is upstream and downstream of it, at most so many steps away; None: all."""
-    above: dict[int, list[int]] = {}
-    below: dict[int, list[int]] = {}
-    for upstream, downstream in edges:
-        above.setdefault(downstream, []).append(upstream)
-        below.setdefault(upstream, []).append(downstream)
-    return {task_pk} | reachable(above, task_pk, steps=up) | reachable(below, task_pk, steps=down)
 
 
 def graph_nodes(pks: Collection[int]) -> list[GraphNode]:

@@ -30,6 +30,16 @@ class Graph:
         """Return all that is downstream of any of `tasks`."""
         return set().union(*(reachable(self.downstreams, task) for task in tasks))
 
+    def around(self, task: int, *, up: int | None = None, down: int | None = None) -> set[int]:
+        """Return a task with what is upstream and downstream of it, at most so many steps away; None: all."""
+        return (
+            {task} | reachable(self.upstreams, task, steps=up) | reachable(self.downstreams, task, steps=down)
+        )
+
+    def edges(self) -> list[tuple[int, int]]:
+        """Return all edges as (upstream, downstream)."""
+        return [(up, down) for down, above in self.upstreams.items() for up in above]
+
 
 @lru_cache(maxsize=256)
 def load_graph(graph_pk: int) -> Graph:
@@ -81,12 +91,22 @@ class _Present:
         members = self._whole.below([task])
         return sorted((up, down) for down in members for up in self._whole.upstreams[down])
 
+    def whole(self) -> Graph:
+        """Return all dependencies."""
+        return self._whole
+
     def forget(self) -> None:
         """Read again at the next question."""
         self._version = None
 
 
 _present = _Present()
+
+
+def present_graph() -> Graph:
+    """Return all dependencies as they are now; one query while they do not change."""
+    _present.refresh()
+    return _present.whole()
 
 
 def graphs_of(tasks: Collection[int]) -> dict[int, int]:

@@ -20,11 +20,13 @@ from scheduler.choices import Status
 from scheduler.models import Execution, Task
 from scheduler.selectors import GraphNode
 from scheduler.sentences import clock
+from scheduler.services.graphs import present_graph
 from scheduler.templatetags.scheduler_site import local_text
 from scheduler.views.cards import tag_links
 from scheduler.views.shell import choice, live_part, now, page, query, require, whole_number
 
 MOST_TASKS = 500
+MOST_EDGES = 700  # of a graph that is cut anyway, so that a dense one stays a light page
 MOST_ALONE = 200
 MOST_FOUND = 20
 DEPTHS = (1, 2, 3)
@@ -117,14 +119,15 @@ class Shown:
 
 
 def _shown(asked: Asked) -> Shown:
-    edges = selectors.dependency_edges()
+    graph = present_graph()
+    edges = graph.edges()
     outside: set[int] = set()
     first: int | None = None
     if asked.around is not None:
         first = asked.around.pk
         steps = asked.depth or None
         up, down = (0 if asked.way == "down" else steps), (0 if asked.way == "up" else steps)
-        wanted = selectors.tasks_around(first, edges, up=up, down=down)
+        wanted = graph.around(first, up=up, down=down)
     else:
         wanted = {pk for edge in edges for pk in edge}
     if asked.tag:
@@ -138,7 +141,8 @@ def _shown(asked: Asked) -> Shown:
 def bounded(pks: set[int], edges: Sequence[Edge], most: int, *, first: int | None = None) -> set[int]:
     """Return at most so many tasks: those nearest to `first`, or whole connected parts, the largest first.
 
-    The last part is cut where it grows too large, from its task with the most edges outwards.
+    The last part is cut where it grows too large, from its task with the most edges outwards. What is cut has not too
+    many edges either.
     """
     if len(pks) <= most:
         return pks
@@ -154,8 +158,14 @@ def bounded(pks: set[int], edges: Sequence[Edge], most: int, *, first: int | Non
             seen.update(part)
             parts.append(part)
     parts.sort(key=len, reverse=True)
-    row = [pk for part in parts for pk in part]
-    return set(row[:most])
+    shown: set[int] = set()
+    drawn = 0
+    for pk in [pk for part in parts for pk in part][:most]:
+        drawn += sum(1 for other in near.get(pk, ()) if other in shown)
+        if drawn > MOST_EDGES:
+            break
+        shown.add(pk)
+    return shown
 
 
 def _outwards(start: int, near: dict[int, list[int]]) -> list[int]:

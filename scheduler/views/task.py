@@ -13,7 +13,6 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from scheduler import selectors
 from scheduler.charts import Cell, Point, duration_chart, heat_map
 from scheduler.charts.scales import percentile
 from scheduler.choices import FAILED, Status
@@ -22,6 +21,7 @@ from scheduler.config_file.secrets import MASK, masked_rule
 from scheduler.models import Task, TaskRevision
 from scheduler.services.configuration import upcoming
 from scheduler.services.explanations import explain
+from scheduler.services.graphs import present_graph
 from scheduler.specs import task_to_spec
 from scheduler.statistics import Ran, TaskStatistics, by_hour_of_week, task_statistics
 from scheduler.templatetags.scheduler_site import duration, local_text
@@ -81,11 +81,11 @@ def _shown(spec: TaskSpec, shows_env: bool) -> TaskSpec:
 
 def _graph(task: Task, present: datetime) -> dict[str, Any] | None:
     """Return what is upstream and downstream of the task as a picture, of much the nearest; None when nothing is."""
-    edges = selectors.dependency_edges()
-    around = selectors.tasks_around(task.pk, edges)
+    graph = present_graph()
+    around = graph.around(task.pk)
     if len(around) < 2:
         return None
-    near = [edge for edge in edges if edge[0] in around and edge[1] in around]
+    near = [edge for edge in graph.edges() if edge[0] in around and edge[1] in around]
     shown = bounded(around, near, GRAPH_TASKS, first=task.pk)
     chart = task_graph(shown, near, present, current=task.pk)
     return {"chart": chart, "total": len(around), "shown": len(shown)}

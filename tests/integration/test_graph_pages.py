@@ -167,6 +167,7 @@ def test_the_graph_needs_the_same_queries_for_two_tasks_and_for_many(
     with CaptureQueriesContext(connection) as one:
         site.get(reverse(GRAPH))
     fill(range(1, 20))
+    site.get(reverse(GRAPH))  # dependencies that changed are read once
 
     assert len(one) <= 11
     with django_assert_num_queries(len(one)):
@@ -259,6 +260,22 @@ def test_runs_are_paged_by_cursor_without_loss_or_repetition(site: Client, make_
 
     assert seen == made[::-1]
     assert query == ""
+
+
+def test_a_rare_status_is_looked_for_among_the_latest_runs_only_and_that_is_said(
+    site: Client, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scheduler.views.runs.LOOKED_THROUGH", 2)
+    engine.task("a")
+    for status in (F, F, S):
+        engine.start("a")
+        engine.end(a=status)
+    url = reverse("admin:scheduler_run_changelist")
+
+    failed, every = (text_of(site.get(url + query)) for query in ("?status=failed", ""))
+
+    assert len(re.findall(r'id="run-', failed)) == 1 and "Among the latest 2 runs." in failed
+    assert len(re.findall(r'id="run-', every)) == 3 and "Among the latest" not in every
 
 
 @pytest.mark.parametrize("name", ["run_changelist", "run_change"])
