@@ -20,7 +20,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 #: Seconds that a test waits for an event that must come.
-PATIENCE = 20
+PATIENCE = 90
 
 
 def free_port() -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter, defaultdict
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,12 +12,11 @@ import pytest
 
 from notifications.models import Delivery
 from scheduler.choices import Status, Trigger
-from scheduler.cluster import EXIT_FAILED
 from scheduler.config_file.notify_rules import TEMPLATE_NAMES
 from scheduler.models import Execution, Task
 from scheduler.services.runs import request_run
 from scheduler.services.tasks import set_enabled
-from tests.notify import announce_all, outcomes, rule
+from tests.notify import rule
 from tests.sinks import Mailbox, Sink, answer, mail_server, silence
 from tests.stack import Stack, kill_cluster, wait_until
 
@@ -196,57 +194,3 @@ def test_three_failures_in_a_row_are_told_by_mail(
         number = history("nightly").index(execution) + 1
         assert f"execution_log_tail=[run {number} 第 {number} 次\nno route to host]" in text
     assert not Delivery.objects.exclude(state="sent").exists()
-
-
-# --- killed between send and record -----------------------------------------------------------------
-
-
-def kill_after_sending(stack: Stack, delivery: Delivery) -> None:
-    """Let a cluster send one delivery and die before it records that."""
-    Delivery.objects.filter(pk=delivery.pk).update(next_attempt_at=datetime.now(UTC))
-    cluster = stack.start("worker", "--cluster", SCHED_CRASH_AT="send.after:1")
-    wait_until(lambda: cluster.poll() is not None, what="the death of the sender")
-    assert cluster.returncode == EXIT_FAILED
-    delivery.refresh_from_db()
-    assert (delivery.state, delivery.attempts) == ("sending", 1)
-    # It is due again when its lease ends; here when all have died, so that each death concerns one message.
-    Delivery.objects.filter(pk=delivery.pk).update(next_attempt_at=datetime.max.replace(tzinfo=UTC))
-
-
-@pytest.mark.parametrize("kills", [4, pytest.param(100, marks=pytest.mark.campaign)])
-def test_every_message_arrives_however_often_its_sender_is_killed(
-    stack: Stack, make_task: Any, mailbox: tuple[Mailbox, int], kills: int
-) -> None:
-    box, _port = mailbox
-    with Sink(OK) as sink:
-        channels = [
-            {"type": "email", "recipients": ["ops@example.org"]},
-            {"type": "webhook", "url": sink.url},
-        ]
-        task = make_task("bad", task_notify=[{"triggers": ["technical_failure"], "channels": channels}])
-        announce_all(outcomes(task, "F" * (kills // 2)))
-        Delivery.objects.update(next_attempt_at=datetime.max.replace(tzinfo=UTC))
-
-        for delivery in Delivery.objects.order_by("pk"):
-            kill_after_sending(stack, delivery)
-        Delivery.objects.update(next_attempt_at=datetime.now(UTC))
-        stack.start("worker")
-        wait_until(
-            lambda: Delivery.objects.filter(state="sent").count() == kills,
-            seconds=300,
-            what="the record of all messages",
-        )
-
-        requests = [sink.next() for _ in range(sink.received.qsize())]
-
-    bodies = defaultdict(set)
-    for request in requests:
-        bodies[request.header("Idempotency-Key")].add(request.body)
-    mails = Counter(mail["Message-ID"] for _recipients, mail in box.mails)
-    keys = set(Delivery.objects.filter(kind="webhook").values_list("key", flat=True))
-    assert set(bodies) == keys and all(len(same) == 1 for same in bodies.values())
-    assert len(mails) == kills // 2
-    print(
-        f"{kills} kills, {len(requests)} requests with {len(bodies)} keys, {len(box.mails)} mails with {len(mails)} ids"
-    )
-    assert len(requests) + len(box.mails) - kills <= kills
