@@ -114,18 +114,19 @@ class DiamondRun(RuleBasedStateMachine):
         self.run.__exit__(None, None, None)
 
 
-def test_a_thousand_diamonds_join_once_or_are_skipped_once_and_all_end(make_task: Any) -> None:
+@pytest.mark.parametrize("runs", [60, pytest.param(1000, marks=pytest.mark.campaign)])
+def test_random_diamonds_join_once_or_are_skipped_once_and_all_end(make_task: Any, runs: int) -> None:
     engine = Engine(make_task)
     for task, upstreams in DIAMOND.items():
         engine.task(task, *upstreams, task_retry=RETRIES, task_retry_interval=30)
     machine = type("Diamond", (DiamondRun,), {"engine": engine})
 
     run_state_machine_as_test(
-        machine, settings=hypothesis.settings(max_examples=1000, stateful_step_count=8, deadline=None)
+        machine, settings=hypothesis.settings(max_examples=runs, stateful_step_count=8, deadline=None)
     )
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(20))
 def test_random_graphs_with_all_rules_end_as_the_oracle_says(make_task: Any, seed: int) -> None:
     chance = random.Random(seed)
     engine = Engine(make_task)
