@@ -9,11 +9,12 @@ export PORT ?= 8000
 # honcho gives each kind of process a port of its own; links must name that of the site in all of them.
 export SITE_URL ?= http://localhost:$(PORT)
 
-.PHONY: help run test browser lint format bench campaign
+.PHONY: help run test faults browser lint format bench campaign
 
 help:
 	@echo "make run       install, set up and start the site on port $(PORT); Ctrl-C ends it"
 	@echo "make test      install and run the tests"
+	@echo "make faults    the tests that kill processes, which make test leaves out"
 	@echo "make browser   the tests in Chromium, which make test leaves out"
 	@echo "make lint      ruff, mypy, missing migrations"
 	@echo "make format    put the code in the one format"
@@ -39,7 +40,10 @@ run: $(VENV)/runtime
 	@trap : INT TERM; PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/honcho start || test $$? -eq 130
 
 test: $(VENV)/development
-	$(BIN)/python -m pytest -n 2 -m "not campaign and not browser" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 -m "not campaign and not browser and not faults" $(PYTEST_ARGS)
+
+faults: $(VENV)/development
+	$(BIN)/python -m pytest -n 2 -m "faults and not campaign" $(PYTEST_ARGS)
 
 browser: $(VENV)/development
 	$(BIN)/python -m pytest -m "browser and not campaign" $(PYTEST_ARGS)

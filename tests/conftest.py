@@ -67,6 +67,8 @@ def starts_processes(item: pytest.Item) -> bool:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None]:
     """Let one process of pytest-xdist do what starts processes of its own, and begin with it: it takes longest."""
     for item in items:
+        if item.path.parent.name == "faults":
+            item.add_marker(pytest.mark.faults)
         if starts_processes(item):
             item.add_marker(pytest.mark.xdist_group("real"))
     yield
