@@ -9,9 +9,10 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from scheduler.charts.graph import clip
+from scheduler.charts.lanes import BAR, HEAD, LANE, NAMES, WIDTH, lanes_frame
 from scheduler.charts.scales import short_duration, ticks
 
-WIDTH, NAMES, NOTES, LANE, BAR, HEAD = 1200, 210, 80, 30, 16, 26
+NOTES = 80
 NARROWEST = 3.0
 LETTERS = 28
 
@@ -91,19 +92,12 @@ def gantt_chart(lanes: Sequence[GanttLane], *, length: float, now_at: float | No
                 lane.note,
             )
         )
-    present = ""
-    if now_at is not None:
-        present = format_html(
-            '<line class="s-now" x1="{}" x2="{}" y1="{}" y2="{}"/>', x(now_at), x(now_at), HEAD - 6, height
-        )
-    return format_html(
-        '<svg class="s-chart s-lanes" viewBox="0 0 {} {}" role="group" aria-label="{}">{}{}{}</svg>',
-        WIDTH,
-        height,
-        label,
+    return lanes_frame(
         axis,
         format_html_join("", "{}", ((row,) for row in rows)),
-        present,
+        height=height,
+        label=label,
+        now_x=None if now_at is None else x(now_at),
     )
 
 

@@ -56,10 +56,17 @@ def lanes_chart(
     rows = format_html_join(
         "", "{}", ((_lane(lane, HEAD + LANE * index, x),) for index, lane in enumerate(lanes))
     )
+    return lanes_frame(axis, rows, height=height, label=label, now_x=None if now_at is None else x(now_at))
+
+
+def lanes_frame(
+    axis: SafeString, rows: SafeString, *, height: float, label: str, now_x: float | None
+) -> SafeString:
+    """Return a chart of lanes around its axis and rows, with a line at the present when it is shown."""
     now = ""
-    if now_at is not None:
+    if now_x is not None:
         now = format_html(
-            '<line class="s-now" x1="{}" x2="{}" y1="{}" y2="{}"/>', x(now_at), x(now_at), HEAD - 6, height
+            '<line class="s-now" x1="{}" x2="{}" y1="{}" y2="{}"/>', now_x, now_x, HEAD - 6, height
         )
     return format_html(
         '<svg class="s-chart s-lanes" viewBox="0 0 {} {}" role="group" aria-label="{}">{}{}{}</svg>',
