@@ -65,12 +65,10 @@ def starts_processes(item: pytest.Item) -> bool:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None]:
-    """Let one process of pytest-xdist do what starts processes of its own, and begin with it: it takes longest."""
+    """Mark what kills processes, and begin with what starts some: it takes longest."""
     for item in items:
         if item.path.parent.name == "faults":
             item.add_marker(pytest.mark.faults)
-        if starts_processes(item):
-            item.add_marker(pytest.mark.xdist_group("real"))
     yield
     items.sort(key=lambda item: not starts_processes(item))
 

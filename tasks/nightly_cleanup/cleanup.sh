@@ -1,4 +1,4 @@
 # Take away what the run left, however it went.
-folder="${TMPDIR:-/tmp}/schedsite-nightly-$RUN_ID"
+folder="../nightly_extract/work/$RUN_ID"
 rm -rf "$folder"
 echo "$folder removed"

@@ -3,11 +3,10 @@
 import json
 import os
 import random
-import tempfile
 from pathlib import Path
 
-folder = Path(tempfile.gettempdir()) / f"schedsite-nightly-{os.environ['RUN_ID']}"
-folder.mkdir(exist_ok=True)
+folder = Path(__file__).resolve().parent.parent / "nightly_extract" / "work" / os.environ["RUN_ID"]
+folder.mkdir(parents=True, exist_ok=True)
 orders = [{"customer": random.randint(1, 20), "amount": random.randint(5, 500)} for _ in range(1000)]
 (folder / "orders.json").write_text(json.dumps(orders), encoding="utf-8")
 (folder / "customers.txt").write_text("".join(f"{n};Customer {n}\n" for n in range(1, 21)), encoding="utf-8")

@@ -2,11 +2,10 @@
 
 import json
 import os
-import tempfile
 from collections import Counter
 from pathlib import Path
 
-folder = Path(tempfile.gettempdir()) / f"schedsite-nightly-{os.environ['RUN_ID']}"
+folder = Path(__file__).resolve().parent.parent / "nightly_extract" / "work" / os.environ["RUN_ID"]
 sums = Counter()
 for order in json.loads((folder / "orders.json").read_text(encoding="utf-8")):
     sums[order["customer"]] += order["amount"]

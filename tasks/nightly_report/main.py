@@ -2,10 +2,9 @@
 
 import json
 import os
-import tempfile
 from pathlib import Path
 
-folder = Path(tempfile.gettempdir()) / f"schedsite-nightly-{os.environ['RUN_ID']}"
+folder = Path(__file__).resolve().parent.parent / "nightly_extract" / "work" / os.environ["RUN_ID"]
 sums = json.loads((folder / "sums.json").read_text(encoding="utf-8"))
 names = dict(line.split(";") for line in (folder / "sorted.txt").read_text(encoding="utf-8").splitlines())
 for customer, amount in sorted(sums.items(), key=lambda item: -item[1])[:5]:
