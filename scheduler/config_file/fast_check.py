@@ -46,6 +46,33 @@ def definition_check(name: str) -> Check:
     return compile_check(load_schema()["$defs"][name])
 
 
+def accepted(name: str, data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the fields of an object that one of the schema's definitions accepts.
+
+    In a list None stands for each item that is refused, so that the others keep their places.
+    """
+    if definition_check(name)(data):
+        return data
+    fields = {
+        field: _parts(name, field) for field in data if field in load_schema()["$defs"][name]["properties"]
+    }
+    found: dict[str, Any] = {}
+    for field, (whole, item) in fields.items():
+        value = data[field]
+        if isinstance(value, list) and item is not None:
+            found[field] = [part if item(part) else None for part in value]
+        elif whole(value):
+            found[field] = value
+    return found
+
+
+@lru_cache(maxsize=64)
+def _parts(name: str, field: str) -> tuple[Check, Check | None]:
+    """Return the checks of a field and of the items of its list."""
+    schema = load_schema()["$defs"][name]["properties"][field]
+    return compile_check(schema), compile_check(schema["items"]) if "items" in schema else None
+
+
 def compile_check(schema: Mapping[str, Any]) -> Check:
     """Return a function that tells whether a value is valid.
 

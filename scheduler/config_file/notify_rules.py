@@ -14,8 +14,9 @@ from urllib.parse import urlsplit
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 
-from scheduler.config_file.fast_check import definition_check
+from scheduler.config_file.fast_check import accepted
 from scheduler.config_file.problems import Finding, Keys, field_name, hint, printable, refused, shorten
+from scheduler.config_file.schema import load_schema
 
 TEMPLATE_NAMES = (
     "task_id",
@@ -59,15 +60,18 @@ def add_check(kind: str, field: str, check: Callable[[Any], None], *, allowed: s
 
 
 def find_in_rules(rules: list[Any]) -> Iterator[Finding]:
-    """Yield what is wrong with those rules that the schema accepts; paths begin at ``task_notify``."""
-    is_valid = definition_check("rule")
+    """Yield what is wrong with those parts of rules that the schema accepts; paths begin at ``task_notify``."""
+    kinds = load_schema()["$defs"]["channel"]["properties"]["type"]["enum"]
     for index, rule in enumerate(rules):
-        if not is_valid(rule):
+        if not isinstance(rule, dict):
             continue
         path: Keys = ("task_notify", index)
-        yield from find_repeated((*path, "triggers"), rule["triggers"])
-        for number, channel in enumerate(rule["channels"]):
-            yield from _find_in_channel((*path, "channels", number), channel)
+        yield from find_repeated((*path, "triggers"), accepted("rule", rule).get("triggers", []))
+        channels = rule.get("channels")
+        for number, channel in enumerate(channels if isinstance(channels, list) else ()):
+            kind = channel.get("type") if isinstance(channel, dict) else None
+            if isinstance(kind, str) and kind in kinds:
+                yield from _find_in_channel((*path, "channels", number), accepted(kind, channel))
 
 
 def find_repeated(path: Keys, values: list[Any]) -> Iterator[Finding]:
@@ -83,7 +87,7 @@ def find_repeated(path: Keys, values: list[Any]) -> Iterator[Finding]:
 
 def _find_in_channel(path: Keys, channel: Mapping[str, Any]) -> Iterator[Finding]:
     for index, address in enumerate(channel.get("recipients", [])):
-        if not _is_address(address):
+        if address is not None and not _is_address(address):
             yield refused((*path, "recipients", index), address, "one mail address such as ops@example.org")
     if "url" in channel and not _is_url(channel["url"]):
         yield refused((*path, "url"), channel["url"], "an http or https URL with a host")
@@ -100,7 +104,9 @@ def _ask_channel(path: Keys, channel: Mapping[str, Any]) -> Iterator[Finding]:
             continue
         items: list[tuple[Keys, Any]] = [((*path, one.field), value)]
         if isinstance(value, list):
-            items = [((*path, one.field, index), item) for index, item in enumerate(value)]
+            items = [
+                ((*path, one.field, index), item) for index, item in enumerate(value) if item is not None
+            ]
         for where, item in items:
             try:
                 one.check(item)

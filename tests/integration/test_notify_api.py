@@ -324,3 +324,31 @@ def test_a_delivery_that_is_not_there_is_404_and_one_being_sent_409(
 
     assert admin.get("deliveries/999999").status_code == 404
     assert admin.post(f"deliveries/{Delivery.objects.get().pk}/resend").status_code == 409
+
+
+def test_a_bad_part_of_a_rule_hides_no_other(admin: TokenClient) -> None:
+    channels = [
+        {"type": "email", "recipients": [5, "ops"], "subject_template": "{{no}}"},
+        {"type": "webhook", "url": "http://127.0.0.1/hook", "method": "SING"},
+        {"type": "fax"},
+        7,
+    ]
+    bad = {"triggers": ["timeout", "late", "timeout"], "threshold": 1.5, "channels": channels}
+    task = {"task_id": "b", "task_name": "B", "task_exec": "true", "task_notify": [bad, 3]}
+
+    answer = admin.post("tasks", task)
+
+    assert answer.status_code == 400
+    assert sorted(error["path"].removeprefix("task_notify") for error in answer.json()["errors"]) == [
+        "[0].channels[0].recipients[0]",
+        "[0].channels[0].recipients[1]",
+        "[0].channels[0].subject_template",
+        "[0].channels[1].method",
+        "[0].channels[1].url",
+        "[0].channels[2].type",
+        "[0].channels[3]",
+        "[0].threshold",
+        "[0].triggers[1]",
+        "[0].triggers[2]",
+        "[1]",
+    ]
