@@ -25,6 +25,11 @@ RAN = frozenset({Status.SUCCESS, Status.BUSINESS_FAILURE, Status.TECHNICAL_FAILU
 FAILED = RAN - {Status.SUCCESS}
 RETRIED = frozenset({Status.TECHNICAL_FAILURE, Status.TIMEOUT})
 TERMINAL = frozenset(Status) - ACTIVE
+COMMON = (
+    Status.SUCCESS,
+    Status.QUEUED,
+    Status.RUNNING,
+)  # the others are searched for by an index of their own
 
 
 class RunStatus(models.TextChoices):

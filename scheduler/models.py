@@ -14,7 +14,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
-from scheduler.choices import ACTIVE, Concurrency, MisfirePolicy, Status, Trigger, TriggerRule
+from scheduler.choices import ACTIVE, COMMON, Concurrency, MisfirePolicy, Status, Trigger, TriggerRule
 from scheduler.engine.dependencies import find_cycle
 from scheduler.querysets import ExecutionQuerySet, ProcessQuerySet, RunQuerySet, TaskQuerySet
 
@@ -340,7 +340,7 @@ class Execution(models.Model):
                 F("queued_at").desc(),
                 F("id").desc(),
                 name="execution_recent_failed",
-                condition=~Q(status__in=[Status.SUCCESS, Status.QUEUED, Status.RUNNING]),
+                condition=~Q(status__in=COMMON),
             ),
             # claim
             models.Index(

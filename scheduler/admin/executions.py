@@ -111,6 +111,12 @@ class ExecutionAdmin(ModelAdmin):
     paginator = InfinitePaginator
     ordering = ["-queued_at", "-id"]
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Let the index of a rare status serve the filter for it."""
+        rows = super().get_queryset(request)
+        status = request.GET.get("status__exact")
+        return rows.of_status(status) if status in Status.values else rows
+
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Executions are made by triggers only."""
         return False

@@ -105,7 +105,7 @@ def filter_executions(request: Request, queryset: ExecutionQuerySet) -> Executio
     """Apply `status`, `trigger`, `since` (inclusive) and `until` (exclusive, both on queued_at); newest first."""
     statuses = choices(request, "status", Status.values)
     if len(statuses) == 1:
-        queryset = queryset.filter(status=statuses[0])  # lets the index of one status serve
+        queryset = queryset.of_status(statuses[0])
     elif statuses:
         queryset = queryset.filter(status__in=statuses)
     if triggers := choices(request, "trigger", Trigger.values):

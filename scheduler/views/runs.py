@@ -75,7 +75,8 @@ def run_list(request: HttpRequest) -> HttpResponse:
 
 
 def _list_part(request: HttpRequest, asked: dict[str, str]) -> tuple[str, str]:
-    rows: Any = Run.objects.with_status().select_related("first_task", "created_by")
+    # Not joined: SQLite would begin with the tasks, and sort all runs.
+    rows: Any = Run.objects.with_status().prefetch_related("first_task", "created_by")
     if asked["q"]:
         tasks = selectors.find_tasks(is_enabled=None, tag=None, text=asked["q"], statuses=())
         rows = rows.filter(first_task__in=tasks.order_by().values("pk"))

@@ -87,9 +87,9 @@ def test_a_list_of_runs_costs_the_same_however_long_it_is(
     for _ in range(3):
         engine.start("a")
     editor.get("runs")
-    with django_assert_num_queries(4):
+    with django_assert_num_queries(5):
         editor.get("runs?page_size=2")
-    with django_assert_num_queries(4):
+    with django_assert_num_queries(5):
         editor.get("runs?page_size=3")
 
 

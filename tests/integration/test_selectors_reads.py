@@ -142,6 +142,19 @@ def test_a_page_of_history_is_read_from_its_index_without_sorting(
     assert "TEMP B-TREE" not in plan and "Sort" not in plan, plan
 
 
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="SQLite alone looks at the text of a condition")
+def test_what_is_rare_is_found_by_its_index_among_all_tasks(make_task: Any) -> None:
+    add_executions(make_task("a"), 1_000)
+
+    rare, common = (
+        Execution.objects.of_status(status).newest_first()[:50]
+        for status in (Status.CANCELLED, Status.SUCCESS)
+    )
+
+    assert "execution_recent_failed" in rare.explain()
+    assert "execution_recent_failed" not in common.explain()
+
+
 @pytest.mark.parametrize(
     ("tag", "found"),
     [
