@@ -136,6 +136,7 @@ def _keep_alive() -> None:
 
 def pages_of_the_demonstration(wanted: list[str]) -> list[tuple[str, str]]:
     """Return name and address of each picture."""
+    from notifications.models import Delivery, NotificationRule
     from scheduler.models import Execution, Task
     from tests import site_pages
 
@@ -145,6 +146,9 @@ def pages_of_the_demonstration(wanted: list[str]) -> list[tuple[str, str]]:
         status="technical_failure", is_outcome=True, attempt__gt=1, log_size__gt=0
     )
     found["execution"] = failed.latest("queued_at").pk
+    found["run"] = Execution.objects.filter(task__task_id="refresh_dashboards").latest("queued_at").run_id
+    found["notificationrule"] = NotificationRule.objects.get(name="Shop unreachable").pk
+    found["delivery"] = Delivery.objects.filter(rule_name="No backup").latest("created_at").pk
     pictures = {}
     for name, address in site_pages.walk(found):
         page = site_pages.page_of(name)

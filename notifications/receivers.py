@@ -9,10 +9,11 @@ from typing import Any
 from django.dispatch import receiver
 
 from notifications import heartbeat
-from notifications.services import outbox, overdue, projection, pruning, sending
+from notifications.services import demonstration, outbox, overdue, projection, pruning, sending
 from notifications.services.wake import wake_sender
 from scheduler.models import Task
 from scheduler.signals import (
+    demonstration_written,
     dispatcher_swept,
     execution_finished,
     history_pruned,
@@ -62,3 +63,9 @@ def say_alive(now: datetime, **_kwargs: Any) -> None:
 def prune_deliveries(older_than: datetime, **_kwargs: Any) -> None:
     """Let old deliveries go with the history."""
     pruning.prune_deliveries(older_than)
+
+
+@receiver(demonstration_written, dispatch_uid="notifications.demonstration_written")
+def demonstrate(tasks: Sequence[Task], days: int, now: datetime, **_kwargs: Any) -> None:
+    """Add rules and messages to the demonstration."""
+    demonstration.write_demonstration(tasks, days=days, now=now)

@@ -15,6 +15,10 @@ tasks_written = Signal()
 #: Sent inside the transaction that takes tasks away. Argument: ``task_pks`` (list of primary keys).
 tasks_deleted = Signal()
 
+#: Sent inside the transaction that writes the demonstration. Arguments: ``tasks`` (list of Task), ``days`` of history,
+#: ``now`` (aware UTC).
+demonstration_written = Signal()
+
 #: Sent by each dispatcher after its sweep, outside a transaction. Argument: ``now`` (aware UTC).
 dispatcher_swept = Signal()
 

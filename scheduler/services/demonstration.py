@@ -19,6 +19,7 @@ from scheduler.models import Execution, ExecutionLog, Process, Run, Task, TaskDe
 from scheduler.queues import DEFAULT_QUEUE
 from scheduler.services.graphs import graphs_of
 from scheduler.services.tasks import Definition, first_slot, write_definitions
+from scheduler.signals import demonstration_written
 
 LOGS_A_TASK = 60
 HOST = "demo-1"
@@ -45,7 +46,7 @@ def seed_demonstration(
 
     Args:
         execution_count: write so many plain executions instead, spread evenly over tasks and days.
-        is_forced: go on although there are tasks; those with the same ids are replaced.
+        is_forced: go on although there are tasks; those with the same ids are replaced, their history too.
 
     Raises:
         ConflictError: there are tasks already.
@@ -60,6 +61,8 @@ def seed_demonstration(
         history, runs = demo_history(demo, now=now, days=days, seed=seed)
         _write_history(tasks, history, runs, now=now)
         _write_logs(demo, history)
+        written = list(Task.objects.filter(pk__in=[task.pk for task in tasks.values()]))
+        demonstration_written.send(Seeded, tasks=written, days=days, now=now)
     return Seeded(len(demo), len(history))
 
 
@@ -67,6 +70,7 @@ def _write_tasks(demo: Sequence[DemoTask], *, now: datetime, days: int) -> dict[
     """Write the definitions, those that changed since in two revisions; return the tasks by id."""
     begin = now - timedelta(days=days)
     stored = {t.task_id: t for t in Task.objects.filter(task_id__in=[d.spec["task_id"] for d in demo])}
+    _forget_history(stored.values())
     former: Any = [{**d.spec, **d.earlier} for d in demo]
     first = [Definition(stored.get(spec["task_id"]), spec) for spec in former]
     tasks = {task.task_id: task for task in write_definitions(first, user=None, now=begin)}
@@ -79,6 +83,11 @@ def _write_tasks(demo: Sequence[DemoTask], *, now: datetime, days: int) -> dict[
     TaskRevision.objects.filter(task__in=rows, number__gt=1).update(created_at=now - timedelta(days=days / 3))
     _plan_next(rows, now)
     return tasks
+
+
+def _forget_history(tasks: Iterable[Task]) -> None:
+    Execution.objects.filter(task__in=tasks).delete()
+    Run.objects.filter(first_task__in=tasks, executions=None).delete()
 
 
 def _plan_next(rows: Iterable[Task], now: datetime) -> None:

@@ -8,6 +8,9 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 
+from notifications.choices import Scope
+from notifications.models import Delivery, NotificationRule
+from notifications.services.overdue import write_overdue
 from scheduler.choices import ACTIVE, RETRIED, Status
 from scheduler.demonstration import demo_history, demo_tasks
 from scheduler.models import Execution, ExecutionLog, Run, Task, TaskRevision
@@ -61,6 +64,32 @@ def test_pipelines_run_in_order_and_a_failure_skips_what_follows(db: None) -> No
     assert skipped.reason == f"upstream backup_database ended technical_failure, execution {cause.pk}"
 
 
+def test_its_rules_have_sent_what_they_would_have_sent(db: None) -> None:
+    seeded()
+
+    assert NotificationRule.objects.filter(scope=Scope.ALL).exists()
+    assert set(Delivery.objects.values_list("kind", flat=True)) == {"email", "webhook", "apprise"}
+    assert set(Delivery.objects.values_list("state", flat=True)) == {"sent", "failed", "suppressed"}
+    told = Delivery.objects.filter(rule_name="Shop unreachable", kind="email").order_by("occurred_at")
+    assert [row.event for row in told if row.state == "sent"][-1] == "recovered"
+    assert all(row.reason == "cooldown of 3600 s" for row in told if row.state == "suppressed")
+    backup = Delivery.objects.filter(rule_name="No backup")
+    assert set(backup.values_list("event", flat=True)) == {"technical_failure", "overdue"}
+    text = backup.filter(event="technical_failure").latest("occurred_at").content["text"]
+    assert "No space left on device" in text and "Exit code: 28" in text
+
+
+def test_nothing_is_due_to_be_sent_and_a_real_outcome_goes_on_with_the_streak(db: None) -> None:
+    seeded()
+    task = Task.objects.get(task_id="backup_database")
+
+    assert not Delivery.objects.due(NOW + timedelta(days=1)).exists()
+    told = set(Delivery.objects.filter(task=task, event="overdue").values_list("occurred_at", flat=True))
+    write_overdue(NOW)
+    now_told = Delivery.objects.filter(task=task, event="overdue").values_list("occurred_at", flat=True)
+    assert set(now_told) == told
+
+
 def test_the_same_seed_tells_the_same_story() -> None:
     first, second = (demo_history(demo_tasks(10), now=NOW, days=5, seed=4) for _ in range(2))
     other = demo_history(demo_tasks(10), now=NOW, days=5, seed=5)
@@ -75,8 +104,10 @@ def test_it_refuses_where_there_are_tasks(make_task: object) -> None:
     with pytest.raises(CommandError, match=r"there are tasks already; .* use --force to go on"):
         call_command("seed_demo")
     assert Task.objects.count() == 1
-    call_command("seed_demo", "--force", "--days", "2", "--tasks", "3", stdout=StringIO())
+    for _again in range(2):
+        call_command("seed_demo", "--force", "--days", "2", "--tasks", "3", stdout=StringIO())
     assert Task.objects.count() == 4
+    assert NotificationRule.objects.exclude(scope=Scope.TASK).count() == 3
 
 
 def test_many_plain_executions_for_measuring(db: None) -> None:

@@ -26,7 +26,9 @@ class Command(DatabaseCommand):
             "--executions", type=int, help="Write so many plain executions instead, for measuring."
         )
         parser.add_argument(
-            "--force", action="store_true", help="Go on although there are tasks; same ids are replaced."
+            "--force",
+            action="store_true",
+            help="Go on although there are tasks; same ids and their history are replaced.",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
