@@ -10,11 +10,16 @@ from typing import Any
 
 import pytest
 from django.core.cache import cache
+from hypothesis import HealthCheck, settings
 
 from scheduler.config_file import validate_task
 from scheduler.models import Task
 from scheduler.services.tasks import save_task
 from tests.stack import Stack
+
+# How fast a machine is must not decide whether a test passes.
+settings.register_profile("schedsite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("schedsite")
 
 NOON = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 
