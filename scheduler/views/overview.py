@@ -58,13 +58,17 @@ def _read(request: HttpRequest) -> dict[str, Any]:
     link = reverse("admin:scheduler_execution_changelist") + "?age=today&status__exact="
     running = list(selectors.running_now())
     usual = _usual(running)
-    return {
+    attention: dict[str, list[Any]] = {
         "troubles": troubles_of(selectors.health(present)),
         "failing": list(selectors.failing_tasks()),
         "concerns": [c for some in asked(overview_concerns, request, now=present) for c in some],
         "broken": list(Task.objects.exclude(schedule_error="")[:10]),
         "waiting": list(_waiting(present)),
         "stuck": [row for row in running if _is_stuck(row, usual.get(row.task_id), present)],
+    }
+    return {
+        **attention,
+        "attention_count": sum(map(len, attention.values())),
         "running": [(row, usual.get(row.task_id)) for row in running],
         "upcoming": list(selectors.next_up()),
         "counts": [(s.value, s.label, counts[s], link + s.value) for s in Status if s in counts],
