@@ -25,6 +25,7 @@ from notifications.services.definitions import validate_rule
 from scheduler.config_file import ConfigError, ConfigProblem, load_schema
 from scheduler.config_file.notify_rules import TEMPLATE_NAMES
 from scheduler.config_file.secrets import MASK
+from scheduler.phrases import retold
 
 KEY = re.compile(r"[a-z0-9]{1,20}")
 CHANNEL_PATH = re.compile(r"channels\[(\d+)\]\.?(\w*)(?:\[(\d+)\])?")
@@ -239,12 +240,12 @@ class RuleDraft:
 def explain(problem: ConfigProblem, name: str) -> str:
     """Return what is allowed where something was refused, in the language of the reader."""
     if "is refused: " in problem.message:  # what a channel says of an address or a header
-        return _("Refused: %(why)s") % {"why": problem.message.partition("is refused: ")[2]}
+        return _("Refused: %(why)s") % {"why": retold(problem.message.partition("is refused: ")[2])}
     if name in ("subject_template", "body_template"):
         return _about_template(problem)
     known = _ALLOWED.get(name)
     if known is None:
-        return problem.message
+        return retold(problem.message)
     if problem.found in ('""', "[]", "{}", "null"):
         return str(known)
     return _("%(found)s was found. %(allowed)s") % {"found": problem.found, "allowed": known}
@@ -259,7 +260,7 @@ def _about_template(problem: ConfigProblem) -> str:
         }
     if "closed by" in problem.message:
         return _("Each {{ needs a }} and a name between them, such as {{task_name}}.")
-    return problem.message
+    return retold(problem.message)
 
 
 _ALLOWED: Mapping[str, Any] = {

@@ -13,6 +13,7 @@ from notifications.choices import Event
 from notifications.models import NotificationRule
 from notifications.rules import ALWAYS, ONCE, BrokenRuleError
 from scheduler.config_file.secrets import masked_channel
+from scheduler.phrases import retold
 
 #: Of each kind of channel: what it is called, and its icon.
 KINDS: Mapping[str, tuple[Any, str]] = {
@@ -76,8 +77,8 @@ def problem_of(rule: NotificationRule) -> str:
     try:
         rule.policy()
     except BrokenRuleError as error:
-        return str(error)
-    return rule.problem
+        return retold(str(error))
+    return retold(rule.problem)
 
 
 def kind_word(kind: str) -> str:

@@ -24,6 +24,7 @@ from unfold.widgets import (
 
 from scheduler.config_file import ConfigError, ConfigProblem, TaskSpec, validate_task
 from scheduler.models import Task, TaskDependency
+from scheduler.phrases import retold
 from scheduler.services.tasks import Definition, find_problems, lock_graph
 from scheduler.specs import FIELDS
 
@@ -275,7 +276,8 @@ class TaskForm(TaskModelForm):
             match = FIRST_WORD.match(problem.path)
             field = FORM_FIELDS.get(match[0]) if match else None
             inner = problem.path[match.end() :].lstrip(".") if match else problem.path
-            text = f"{inner}: {problem.message}" if inner and field != "depends_on" else problem.message
+            said = retold(problem.message)
+            text = f"{inner}: {said}" if inner and field != "depends_on" else said
             self.add_error(field if field in self.fields else None, ValidationError(text))
 
     def _wire_data(self, cleaned: dict[str, Any]) -> dict[str, Any]:

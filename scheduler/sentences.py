@@ -13,6 +13,7 @@ from django.utils.translation import ngettext
 
 from scheduler.choices import FAILED, RAN, Status
 from scheduler.models import Execution, Task
+from scheduler.phrases import retold
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def status_sentence(task: Task, recent: Sequence[Execution], now: datetime) -> S
         recent: its latest executions, the oldest first.
     """
     if task.schedule_error:
-        text = _("Its schedule cannot be followed: %(error)s") % {"error": task.schedule_error}
+        text = _("Its schedule cannot be followed: %(error)s") % {"error": retold(task.schedule_error)}
         return Sentence(text, "bad")
     zone = task.zone
     running = [row for row in recent if row.status == Status.RUNNING and row.started_at is not None]

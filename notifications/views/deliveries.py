@@ -22,6 +22,7 @@ from notifications.views.access import require, rights_of
 from scheduler.exceptions import ConflictError
 from scheduler.models import Task
 from scheduler.paging import BadCursorError, KeysetPage
+from scheduler.phrases import retold
 from scheduler.views.shell import choice, live_part, now, page, query
 
 PAGE = 30
@@ -172,7 +173,7 @@ def resend(request: HttpRequest, pk: int) -> HttpResponse:
     try:
         again = trials.resend(delivery, now=now())
     except ConflictError as error:
-        messages.warning(request, str(error))
+        messages.warning(request, retold(str(error)))
         return HttpResponseRedirect(reverse("admin:notifications_delivery_change", args=[pk]))
     if again.pk == pk:
         messages.success(request, _("It is sent as soon as a worker takes it."))

@@ -33,6 +33,7 @@ from notifications.views.access import CHANGE_TASK, require
 from scheduler.config_file import ConfigError
 from scheduler.exceptions import ConflictError
 from scheduler.models import Task
+from scheduler.phrases import retold
 from scheduler.views.shell import now, page
 
 REHEARSED_DAYS = 30
@@ -169,7 +170,7 @@ def _save(
             spec, scope=scope, task=place["task"], tag=place["tag"], row=rule, user=user, now=now()
         )
     except (ConfigError, ConflictError) as error:
-        whom.add_error(None, str(error))
+        whom.add_error(None, retold(str(error)))
         return _show(request, rule, draft, whom)
     messages.success(request, _("The rule was saved. %(sentence)s.") % {"sentence": rule_sentence(spec)})
     return HttpResponseRedirect(reverse("admin:notifications_rule_page", args=[saved.pk]))

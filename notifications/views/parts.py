@@ -19,6 +19,7 @@ from notifications.sentences import kind_word
 from notifications.views.access import rights_of
 from notifications.views.cards import rule_cards
 from scheduler.models import Execution, Task
+from scheduler.phrases import retold
 from scheduler.views.places import Concern, execution_page_cards, overview_concerns, task_page_cards
 
 BROKEN, FAILING, LATEST, OF_EXECUTION = 10, 10, 5, 50
@@ -37,12 +38,13 @@ def concerns(request: HttpRequest, now: datetime, **_kwargs: Any) -> list[Concer
                     f"rule-{rule.pk}",
                     _name(rule),
                     reverse("admin:notifications_rule_page", args=[rule.pk]),
-                    _("This rule is broken and tells nothing: %(why)s") % {"why": rule.problem[:REASON]},
+                    _("This rule is broken and tells nothing: %(why)s")
+                    % {"why": retold(rule.problem)[:REASON]},
                 )
             )
     if rights.view_deliveries:
         for delivery in selectors.failing_channels(now)[:FAILING]:
-            facts = {"kind": kind_word(delivery.kind), "why": delivery.reason[:REASON]}
+            facts = {"kind": kind_word(delivery.kind), "why": retold(delivery.reason)[:REASON]}
             found.append(
                 Concern(
                     f"delivery-{delivery.pk}",

@@ -27,6 +27,7 @@ from scheduler.admin.requests import go_back
 from scheduler.config_file import ConfigError
 from scheduler.exceptions import ConflictError
 from scheduler.models import Task
+from scheduler.phrases import retold
 from scheduler.views.shell import choice, now, page, query, whole_number
 
 PAGE = 30
@@ -149,7 +150,7 @@ def rehearse_rule(request: HttpRequest, pk: int) -> HttpResponse:
     try:
         spec = definitions.validate_rule(rule_spec(rule))
     except ConfigError as error:
-        problems = [problem.message for problem in error.problems]
+        problems = [retold(problem.message) for problem in error.problems]
         return render(request, "notifications/_trial_refused.html", {"problems": problems})
     return rehearsal(request, spec, tasks_of(rule.scope, rule.task, rule.tag))
 
@@ -163,7 +164,7 @@ def switch_rule(request: HttpRequest, pk: int) -> HttpResponse:
     try:
         definitions.set_enabled(rule, is_on, user=user, now=now())
     except (ConfigError, ConflictError) as error:
-        messages.warning(request, str(error))
+        messages.warning(request, retold(str(error)))
     else:
         text = _("%(rule)s is on: it tells again.") if is_on else _("%(rule)s is off: it tells nothing.")
         messages.success(request, text % {"rule": rule.name or _("Rule %(id)s") % {"id": rule.pk}})
@@ -178,7 +179,7 @@ def delete_rule(request: HttpRequest, pk: int) -> HttpResponse:
     try:
         definitions.delete_rule(rule, user=_user(request), now=now())
     except (ConfigError, ConflictError) as error:
-        messages.warning(request, str(error))
+        messages.warning(request, retold(str(error)))
     else:
         messages.success(request, _("The rule was deleted. Its deliveries stay."))
     return HttpResponseRedirect(reverse("admin:notifications_notificationrule_changelist"))

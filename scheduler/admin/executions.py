@@ -25,6 +25,7 @@ from unfold.decorators import display
 from scheduler.admin.requests import now
 from scheduler.choices import Status
 from scheduler.models import Execution, Task
+from scheduler.phrases import retold
 from scheduler.services import runs
 from scheduler.templatetags.scheduler_site import duration, moment, pill, ticking
 from scheduler.views.execution import execution_page, log
@@ -172,7 +173,7 @@ class ExecutionAdmin(ModelAdmin):
     @display(description=_("Reason"))
     def why(self, execution: Execution) -> str:
         """Return the beginning of the reason."""
-        return execution.reason[:80]
+        return retold(execution.reason)[:80]
 
     def get_urls(self) -> list[Any]:
         """Add log and cancel."""

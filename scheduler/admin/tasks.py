@@ -22,6 +22,7 @@ from scheduler.config_file import dump_config
 from scheduler.exceptions import ConflictError
 from scheduler.forms import TaskForm
 from scheduler.models import Execution, Task
+from scheduler.phrases import retold
 from scheduler.services import runs, tasks
 from scheduler.services.configuration import export_specs
 from scheduler.views import cards
@@ -120,7 +121,9 @@ class TaskAdmin(ModelAdmin):
                 now=now(),
             )
         except ConflictError as error:
-            return self._answer(request, task, f"{task.task_id}: {error}", level=messages.WARNING)
+            return self._answer(
+                request, task, f"{task.task_id}: {retold(str(error))}", level=messages.WARNING
+            )
         link = reverse("admin:scheduler_execution_change", args=[execution.pk])
         if not request.htmx:  # type: ignore[attr-defined]
             return HttpResponseRedirect(link)
@@ -197,7 +200,7 @@ class TaskAdmin(ModelAdmin):
                 runs.request_run(task, trigger=Trigger.MANUAL, user=user_of(request), now=now())
                 started += 1
             except ConflictError as error:
-                messages.warning(request, f"{task.task_id}: {error}")
+                messages.warning(request, f"{task.task_id}: {retold(str(error))}")
         words = ngettext("%(count)d task was started.", "%(count)d tasks were started.", started)
         messages.success(request, words % {"count": started})
 

@@ -134,9 +134,8 @@ def _find_in_template(path: Keys, text: str) -> Iterator[Finding]:
     known = ", ".join(TEMPLATE_NAMES)
     for name in dict.fromkeys(match[1].strip() for match in PLACEHOLDER.finditer(text)):
         if name not in TEMPLATE_NAMES:
-            near = hint(name, TEMPLATE_NAMES) or ";"
-            message = f'{field_name(path)} must not use the unknown name "{printable(name)}"{near}'
-            message += f" known are {known}"
+            message = f'{field_name(path)} must not use the unknown name "{printable(name)}"; known are {known}'
+            message += hint(name, TEMPLATE_NAMES)
             yield Finding(path, message, shorten("{{" + name + "}}"), known)
     left = BRACES.search(PLACEHOLDER.sub("", text))
     if left:

@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from scheduler.choices import RAN, Status, Trigger, TriggerRule
 from scheduler.engine.dependencies import UpstreamState, slot_readiness
 from scheduler.models import Execution, Task, TaskDependency, TaskRevision
+from scheduler.phrases import retold
 from scheduler.services.downstream import waiting_in_runs
 from scheduler.upstreams import outside_states
 
@@ -84,7 +85,7 @@ def _last(execution: Execution, zone: ZoneInfo) -> list[str]:
         "attempt": execution.attempt,
         "status": Status(execution.status).label,
         "at": _time(execution.finished_at or execution.started_at or execution.queued_at, zone),
-        "reason": execution.reason,
+        "reason": retold(execution.reason),
     }
     if execution.status == Status.QUEUED:
         said = _("Execution %(pk)s has been queued since %(at)s.") % values
@@ -135,7 +136,7 @@ def _state(task: Task) -> list[str]:
     if not task.enabled:
         said.append(_("It is disabled: its schedule does not count, and runs that reach it skip it."))
     if task.schedule_error:
-        said.append(_("Its schedule cannot be followed: %(error)s.") % {"error": task.schedule_error})
+        said.append(_("Its schedule cannot be followed: %(error)s.") % {"error": retold(task.schedule_error)})
     return said
 
 
@@ -157,7 +158,7 @@ def _active(task: Task, zone: ZoneInfo, now: datetime) -> list[str]:
         else:
             said.append(_("Execution %(pk)s waits for a free worker.") % values)
     for run, readiness in waiting_in_runs(task, limit=SHOWN_RUNS):
-        said.append(_("In run %(run)s it %(reason)s.") % {"run": run.pk, "reason": readiness.reason})
+        said.append(_("In run %(run)s it %(reason)s.") % {"run": run.pk, "reason": retold(readiness.reason)})
     return said
 
 

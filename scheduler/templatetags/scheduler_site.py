@@ -20,6 +20,7 @@ from django.utils.translation import gettext as _
 from scheduler.charts import Bar, outcome_strip
 from scheduler.choices import RunStatus, Status
 from scheduler.descriptions import describe_schedule
+from scheduler.phrases import retold
 from scheduler.sentences import clock
 
 if TYPE_CHECKING:
@@ -102,18 +103,18 @@ def ticking(since: datetime | None) -> SafeString:
 
 @register.filter
 def duration(seconds: float | None) -> str:
-    """Return seconds as people say them: ``0.31 s``, ``12 s``, ``3 m 05 s``, ``2 h 07 m``."""
+    """Return seconds as people say them: ``0.31 s``, ``12 s``, ``3 m 05 s``, ``2 h 07 m``; times.js says the same."""
     if seconds is None:
         return "–"
-    if seconds < 10:
-        return f"{max(seconds, 0):.2f} s"
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    if seconds < 3600:
-        return f"{int(seconds) // 60} m {int(seconds) % 60:02d} s"
-    if seconds < 86_400:
-        return f"{int(seconds) // 3600} h {int(seconds) % 3600 // 60:02d} m"
-    return f"{int(seconds) // 86_400} d {int(seconds) % 86_400 // 3600:02d} h"
+    whole = int(seconds)
+    if whole < 60:
+        number = f"{max(seconds, 0):.2f}" if seconds < 10 else f"{min(round(seconds), 59)}"
+        return _("%(seconds)s s") % {"seconds": number}
+    if whole < 3600:
+        return _("%(minutes)d m %(seconds)02d s") % {"minutes": whole // 60, "seconds": whole % 60}
+    if whole < 86_400:
+        return _("%(hours)d h %(minutes)02d m") % {"hours": whole // 3600, "minutes": whole % 3600 // 60}
+    return _("%(days)d d %(hours)02d h") % {"days": whole // 86_400, "hours": whole % 86_400 // 3600}
 
 
 @register.filter
@@ -142,6 +143,12 @@ def strip(executions: Sequence[Execution]) -> SafeString:
         for row in executions[-STRIP:]
     ]
     return outcome_strip(bars, slots=STRIP, label=_("Latest executions"))
+
+
+@register.filter(name="retold")
+def retold_filter(text: str | None) -> str:
+    """Return what engine, validator or a channel said in the language of the reader."""
+    return retold(text or "")
 
 
 @register.filter

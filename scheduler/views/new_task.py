@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy
 
 from scheduler.config_file import ConfigError, ConfigProblem, validate_task
 from scheduler.exceptions import ConflictError
+from scheduler.phrases import retold
 from scheduler.services.scripts import COMMANDS, FILES, TEXTS, create_from_template
 from scheduler.views.shell import now, page, require
 
@@ -40,7 +41,7 @@ class NewTaskForm(forms.Form):
     def add_problems(self, problems: list[ConfigProblem]) -> None:
         """Put each problem beside the field it is about."""
         for problem in problems:
-            self.add_error(FIELD_OF.get(problem.path), problem.message)
+            self.add_error(FIELD_OF.get(problem.path), retold(problem.message))
 
 
 def new_task(request: HttpRequest) -> HttpResponse:
@@ -64,7 +65,7 @@ def new_task(request: HttpRequest) -> HttpResponse:
         except ConfigError as error:
             form.add_problems(error.problems)
         except ConflictError as error:
-            form.add_error("task_id", str(error))
+            form.add_error("task_id", retold(str(error)))
         else:
             path = f"tasks/{task.task_id}/{FILES[data['kind']]}"
             text = _("%(task)s was made. Its script is %(path)s.") % {"task": task.name, "path": path}

@@ -15,6 +15,7 @@ from django.views.decorators.http import require_http_methods
 from scheduler.choices import Trigger
 from scheduler.exceptions import ConflictError
 from scheduler.models import Execution
+from scheduler.phrases import retold
 from scheduler.services import runs
 from scheduler.views.shell import page, require
 
@@ -35,7 +36,7 @@ def resume(request: HttpRequest, pk: int) -> HttpResponse:
     try:
         context["plan"] = runs.plan_resume(execution)
     except ConflictError as error:
-        context["refusal"] = str(error)
+        context["refusal"] = retold(str(error))
     if context["is_dialog"]:
         return render(request, "scheduler/_resume.html", context)
     return page(request, "scheduler/resume.html", context)
@@ -45,7 +46,7 @@ def _resume(request: HttpRequest, execution: Execution) -> HttpResponse:
     try:
         again = runs.resume(execution, trigger=Trigger.MANUAL, now=datetime.now(UTC))
     except ConflictError as error:
-        messages.warning(request, str(error))
+        messages.warning(request, retold(str(error)))
         return HttpResponseRedirect(reverse("admin:scheduler_execution_change", args=[execution.pk]))
     text = _("Run %(run)d goes on from %(task)s.")
     messages.success(request, text % {"run": again.run_id, "task": execution.task.name})

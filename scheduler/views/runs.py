@@ -23,6 +23,7 @@ from scheduler.charts.scales import ticks
 from scheduler.choices import ACTIVE, FAILED, RunStatus, Status, Trigger
 from scheduler.models import Execution, Run, Task
 from scheduler.paging import BadCursorError, KeysetPage
+from scheduler.phrases import retold
 from scheduler.services.run_graphs import Place, run_graph
 from scheduler.templatetags.scheduler_site import duration, local_text
 from scheduler.views.graph import MOST_TASKS, bounded
@@ -240,7 +241,7 @@ def _node(place: Place) -> Node:
     if execution is None:
         word = _("Waits") if place.waits else _("Not decided yet")
         href = reverse("admin:scheduler_task_page", args=[task.pk])
-        title = " · ".join([task.name, place.waits or word])
+        title = " · ".join([task.name, retold(place.waits) or word])
         return Node(task.pk, task.name, "none", word, title, href, ("off",))
     status = Status(execution.status)
     note = [str(status.label)]
@@ -248,7 +249,7 @@ def _node(place: Place) -> Node:
         note.append(duration(execution.duration))
     if execution.attempt > 1:
         note.append(_("attempt %(number)d") % {"number": execution.attempt})
-    title = " · ".join([task.name, *note, *([execution.reason] if execution.reason else [])])
+    title = " · ".join([task.name, *note, *([retold(execution.reason)] if execution.reason else [])])
     href = reverse("admin:scheduler_execution_change", args=[execution.pk])
     traits = ("running",) if status == Status.RUNNING else ("off",) if status == Status.SKIPPED else ()
     return Node(task.pk, task.name, status.value, " · ".join(note), title, href, traits)
@@ -273,7 +274,7 @@ def _lanes_part(request: HttpRequest, run: Any) -> tuple[str, str]:
         reached = step * (-(-(present - run.created_at).total_seconds() // step))
     else:
         reached = length
-    lanes = [_lane(attempts, run.created_at, reached) for attempts in list(by_task.values())[:LANES]]
+    lanes = [_lane(attempts, run, reached) for attempts in list(by_task.values())[:LANES]]
     chart = gantt_chart(
         lanes,
         length=length,
@@ -288,20 +289,20 @@ def _lanes_part(request: HttpRequest, run: Any) -> tuple[str, str]:
     return render_to_string("scheduler/_live.html", frame), digest
 
 
-def _lane(attempts: Sequence[Execution], begin: datetime, reached: float) -> GanttLane:
+def _lane(attempts: Sequence[Execution], run: Any, reached: float) -> GanttLane:
     def seconds(at: datetime | None) -> float:
-        return reached if at is None else max((at - begin).total_seconds(), 0.0)
+        return reached if at is None else max((at - run.created_at).total_seconds(), 0.0)
 
     task = attempts[0].task
     marks = []
     for row in attempts:
         words = [task.name, str(Status(row.status).label)]
         if row.started_at is not None:
-            words.append(local_text(row.started_at, task.zone))
+            words.append(local_text(row.started_at, run.first_task.zone))
         if row.duration is not None:
             words.append(duration(row.duration))
         if row.reason:
-            words.append(row.reason)
+            words.append(retold(row.reason))
         start = None if row.started_at is None else seconds(row.started_at)
         href = reverse("admin:scheduler_execution_change", args=[row.pk])
         ended = seconds(row.finished_at)

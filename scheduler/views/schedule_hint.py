@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from scheduler.descriptions import describe_schedule
 from scheduler.engine.schedules import TransitionEffect, describe_transitions, iterate_slots, parse_schedule
 from scheduler.exceptions import InvalidScheduleError
+from scheduler.phrases import retold
 from scheduler.templatetags.scheduler_site import language_of_schedules, local_text
 from scheduler.views.shell import now, require
 
@@ -30,7 +31,7 @@ def schedule_hint(request: HttpRequest) -> HttpResponse:
         try:
             context |= _meaning(expression, zone, now())
         except InvalidScheduleError as error:
-            context["error"] = str(error)
+            context["error"] = retold(str(error))
     return render(request, "scheduler/_schedule_hint.html", context)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gettext
+import html
 import re
 import shutil
 import subprocess
@@ -16,6 +17,8 @@ from django.test import Client
 from django.urls import reverse
 
 from tests.conftest import is_required
+from tests.integration.test_admin import FORM
+from tests.simulation import Engine, F
 
 CATALOGUE = Path("schedsite/locale/zh_Hans/LC_MESSAGES/django.po")
 ROOTS = ("scheduler", "notifications", "schedsite", "templates")
@@ -102,3 +105,40 @@ def test_scripts_of_pages_have_no_words_of_their_own() -> None:
         for path in (project.BASE_DIR / "scheduler" / "static").glob("**/*.js")
         if (sentences := sentence.findall(path.read_text()))
     } == {}
+
+
+@pytest.fixture
+def chinese(admin_client: Client) -> Client:
+    admin_client.post(reverse("set_language"), {"language": "zh-hans"})
+    return admin_client
+
+
+def test_the_form_of_a_task_refuses_in_the_language_that_was_chosen(chinese: Client) -> None:
+    form = {**FORM, "schedule": "61 * * * *"}
+
+    page = html.unescape(chinese.post(reverse("admin:scheduler_task_add"), form).content.decode())
+
+    assert '调度表达式 "61 * * * *" 的分字段为 "61"；允许的是 0 至 59' in page
+
+
+def test_an_import_is_refused_in_the_language_that_was_chosen(chinese: Client) -> None:
+    text = '[{"task_id": "a", "task_name": "A", "task_exec": "true", "task_timout": 5}]'
+
+    page = html.unescape(chinese.post(reverse("admin:scheduler_import"), {"text": text}).content.decode())
+
+    assert '"task_timout" 不是已知字段；是否想写“task_timeout”？' in page
+
+
+def test_pages_give_reasons_in_the_language_that_was_chosen(chinese: Client, make_task: Any) -> None:
+    engine = Engine(make_task)
+    engine.task("a")
+    engine.task("b", "a")
+    execution = engine.start("a")
+    engine.end(a=F)
+    skipped = engine.latest("b")
+
+    page = chinese.get(reverse("admin:scheduler_execution_change", args=[skipped.pk])).content.decode()
+
+    assert f"上游 a 的结果为“技术失败”（执行 {execution.pk}）" in page
+    task_page = chinese.get(reverse("admin:scheduler_task_page", args=[skipped.task_id])).content.decode()
+    assert f"上游 a 的结果为“技术失败”（执行 {execution.pk}）" in task_page

@@ -242,7 +242,7 @@ BROKEN_TASKS: list[tuple[str, str]] = [
     (
         rule(channels=[{**EMAIL, "subject_template": "{{task_nam}}"}]),
         "1:185: task_notify[0].channels[0].subject_template: subject_template must not use the unknown name "
-        f'"task_nam"; did you mean "task_name"? known are {NAMES}',
+        f'"task_nam"; known are {NAMES}; did you mean "task_name"?',
     ),
     (
         rule(channels=[{**EMAIL, "body_template": "{{task_id}} {{"}]),

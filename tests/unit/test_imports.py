@@ -14,7 +14,13 @@ ROOT = Path(__file__).resolve().parents[2]
 LAYERS = (
     {"scheduler.exceptions", "scheduler.choices", "scheduler.crashpoints", "scheduler.signals"},
     {"scheduler.engine"},
-    {"scheduler.config_file", "scheduler.descriptions", "scheduler.specs", "scheduler.runner"},
+    {
+        "scheduler.config_file",
+        "scheduler.descriptions",
+        "scheduler.specs",
+        "scheduler.runner",
+        "scheduler.phrases",
+    },
     {"scheduler.demonstration"},
     {"scheduler.models", "scheduler.querysets", "scheduler.migrations", "scheduler.queues"},
     {"scheduler.selectors", "scheduler.upstreams", "scheduler.paging"},

@@ -11,12 +11,14 @@
     return words.format(Math.trunc(seconds / size), unit);
   }
 
+  const [day, hour, minute, second] = language.startsWith("zh") ? ["天", "小时", "分", "秒"] : ["d", "h", "m", "s"];
+
   function elapsed(seconds) {
     const whole = Math.max(Math.floor(seconds), 0);
-    if (whole < 60) return `${whole} s`;
-    if (whole < 3600) return `${Math.floor(whole / 60)} m ${two(whole % 60)} s`;
-    if (whole < 86400) return `${Math.floor(whole / 3600)} h ${two(Math.floor(whole % 3600 / 60))} m`;
-    return `${Math.floor(whole / 86400)} d ${two(Math.floor(whole % 86400 / 3600))} h`;
+    if (whole < 60) return `${whole} ${second}`;
+    if (whole < 3600) return `${Math.floor(whole / 60)} ${minute} ${two(whole % 60)} ${second}`;
+    if (whole < 86400) return `${Math.floor(whole / 3600)} ${hour} ${two(Math.floor(whole % 3600 / 60))} ${minute}`;
+    return `${Math.floor(whole / 86400)} ${day} ${two(Math.floor(whole % 86400 / 3600))} ${hour}`;
   }
 
   function fill() {
