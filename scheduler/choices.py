@@ -25,11 +25,8 @@ RAN = frozenset({Status.SUCCESS, Status.BUSINESS_FAILURE, Status.TECHNICAL_FAILU
 FAILED = RAN - {Status.SUCCESS}
 RETRIED = frozenset({Status.TECHNICAL_FAILURE, Status.TIMEOUT})
 TERMINAL = frozenset(Status) - ACTIVE
-COMMON = (
-    Status.SUCCESS,
-    Status.QUEUED,
-    Status.RUNNING,
-)  # the others are searched for by an index of their own
+#: The others are searched for by an index of their own; so are triggers.
+COMMON = (Status.SUCCESS, Status.QUEUED, Status.RUNNING)
 
 
 class RunStatus(models.TextChoices):
@@ -51,6 +48,9 @@ class Trigger(models.TextChoices):
     RETRY = "retry", _("Retry")
     WEBHOOK = "webhook", _("Webhook")
     BACKFILL = "backfill", _("Backfill")
+
+
+COMMON_TRIGGERS = (Trigger.SCHEDULE, Trigger.DEPENDENCY)
 
 
 class MisfirePolicy(models.TextChoices):

@@ -14,7 +14,16 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
-from scheduler.choices import ACTIVE, COMMON, Concurrency, MisfirePolicy, Status, Trigger, TriggerRule
+from scheduler.choices import (
+    ACTIVE,
+    COMMON,
+    COMMON_TRIGGERS,
+    Concurrency,
+    MisfirePolicy,
+    Status,
+    Trigger,
+    TriggerRule,
+)
 from scheduler.engine.dependencies import find_cycle
 from scheduler.querysets import ExecutionQuerySet, ProcessQuerySet, RunQuerySet, TaskQuerySet
 
@@ -231,6 +240,10 @@ class Run(models.Model):
         indexes = [
             models.Index(F("id").desc(), name="run_open", condition=Q(finished_at=None)),  # what goes on now
             models.Index("first_task", F("id").desc(), name="run_history"),  # runs that began with a task
+            # those that people began, newest first
+            models.Index(
+                "trigger", F("id").desc(), name="run_triggered", condition=~Q(trigger__in=COMMON_TRIGGERS)
+            ),
         ]
 
     def __str__(self) -> str:
@@ -341,6 +354,22 @@ class Execution(models.Model):
                 F("id").desc(),
                 name="execution_recent_failed",
                 condition=~Q(status__in=COMMON),
+            ),
+            # those of one trigger, of a task and of all; only what people search for
+            models.Index(
+                "task",
+                "trigger",
+                F("queued_at").desc(),
+                F("id").desc(),
+                name="execution_history_triggered",
+                condition=~Q(trigger__in=COMMON_TRIGGERS),
+            ),
+            models.Index(
+                "trigger",
+                F("queued_at").desc(),
+                F("id").desc(),
+                name="execution_recent_triggered",
+                condition=~Q(trigger__in=COMMON_TRIGGERS),
             ),
             # claim
             models.Index(

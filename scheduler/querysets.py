@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import connections, models
 from django.db.models import BooleanField, Case, Exists, Func, OuterRef, Q, Value, When
 
-from scheduler.choices import ACTIVE, COMMON, FAILED, TERMINAL, RunStatus, Status, Trigger
+from scheduler.choices import ACTIVE, COMMON, COMMON_TRIGGERS, FAILED, TERMINAL, RunStatus, Status, Trigger
 from scheduler.engine.states import SOURCES
 
 if TYPE_CHECKING:
@@ -41,12 +41,29 @@ class TaskQuerySet(models.QuerySet["Task"]):
         return self.filter(_HasTag("tags", Value(tag)))
 
 
+def _by_value(rows: Any, column: str, value: str, common: Sequence[str]) -> Any:
+    """Return the rows with a value; one that is rare is found by the index that leaves the common ones out.
+
+    The condition of that index stands in the text: SQLite does not see that a parameter implies it.
+    """
+    rows = rows.filter(**{column: value})
+    if value in common:
+        return rows
+    words = ", ".join(f"'{word}'" for word in common)
+    return rows.extra(where=[f"NOT ({rows.model._meta.db_table}.{column} IN ({words}))"])  # noqa: S610
+
+
 class RunQuerySet(models.QuerySet["Run"]):
     """Reads of runs."""
 
     def open(self) -> RunQuerySet:
         """Runs that have not ended."""
         return self.filter(finished_at=None)
+
+    def of_trigger(self, trigger: str) -> RunQuerySet:
+        """Of one trigger; what is rare is found by its own index."""
+        found: RunQuerySet = _by_value(self, "trigger", trigger, COMMON_TRIGGERS)
+        return found
 
     def with_status(self) -> RunQuerySet:
         """Annotate `status`, a RunStatus: a failed outcome counts before a cancelled one, and that before success.
@@ -116,17 +133,14 @@ class ExecutionQuerySet(models.QuerySet["Execution"]):
         return self.filter(status__in=TERMINAL)
 
     def of_status(self, status: str) -> ExecutionQuerySet:
-        """Of one status; what is rare is found by its own index.
+        """Of one status; what is rare is found by its own index."""
+        found: ExecutionQuerySet = _by_value(self, "status", status, COMMON)
+        return found
 
-        The condition of that index stands in the text: SQLite does not see that a parameter implies it.
-        """
-        rows = self.filter(status=status)
-        if status in COMMON:
-            return rows
-        words = ", ".join(f"'{word}'" for word in COMMON)
-        told: Any = rows.extra(where=[f"NOT ({self.model._meta.db_table}.status IN ({words}))"])  # noqa: S610
-        rare: ExecutionQuerySet = told
-        return rare
+    def of_trigger(self, trigger: str) -> ExecutionQuerySet:
+        """Of one trigger; what is rare is found by its own index."""
+        found: ExecutionQuerySet = _by_value(self, "trigger", trigger, COMMON_TRIGGERS)
+        return found
 
     def slots(self) -> ExecutionQuerySet:
         """The records of slots, one for each; served by the index that keeps them unique."""

@@ -23,7 +23,7 @@ from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import display
 
 from scheduler.admin.requests import now
-from scheduler.choices import Status
+from scheduler.choices import Status, Trigger
 from scheduler.models import Execution, Task
 from scheduler.phrases import retold
 from scheduler.services import runs
@@ -113,10 +113,11 @@ class ExecutionAdmin(ModelAdmin):
     ordering = ["-queued_at", "-id"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """Let the index of a rare status serve the filter for it."""
+        """Let the indexes of rare statuses and triggers serve the filters for them."""
         rows = super().get_queryset(request)
-        status = request.GET.get("status__exact")
-        return rows.of_status(status) if status in Status.values else rows
+        status, trigger = request.GET.get("status__exact"), request.GET.get("trigger__exact")
+        rows = rows.of_status(status) if status in Status.values else rows
+        return rows.of_trigger(trigger) if trigger in Trigger.values else rows
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Executions are made by triggers only."""

@@ -108,7 +108,10 @@ def filter_executions(request: Request, queryset: ExecutionQuerySet) -> Executio
         queryset = queryset.of_status(statuses[0])
     elif statuses:
         queryset = queryset.filter(status__in=statuses)
-    if triggers := choices(request, "trigger", Trigger.values):
+    triggers = choices(request, "trigger", Trigger.values)
+    if len(triggers) == 1:
+        queryset = queryset.of_trigger(triggers[0])
+    elif triggers:
         queryset = queryset.filter(trigger__in=triggers)
     if since := instant(request, "since"):
         queryset = queryset.filter(queued_at__gte=since)

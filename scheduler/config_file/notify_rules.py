@@ -134,7 +134,9 @@ def _find_in_template(path: Keys, text: str) -> Iterator[Finding]:
     known = ", ".join(TEMPLATE_NAMES)
     for name in dict.fromkeys(match[1].strip() for match in PLACEHOLDER.finditer(text)):
         if name not in TEMPLATE_NAMES:
-            message = f'{field_name(path)} must not use the unknown name "{printable(name)}"; known are {known}'
+            message = (
+                f'{field_name(path)} must not use the unknown name "{printable(name)}"; known are {known}'
+            )
             message += hint(name, TEMPLATE_NAMES)
             yield Finding(path, message, shorten("{{" + name + "}}"), known)
     left = BRACES.search(PLACEHOLDER.sub("", text))

@@ -82,7 +82,7 @@ def _list_part(request: HttpRequest, asked: dict[str, str]) -> tuple[str, str]:
         tasks = selectors.find_tasks(is_enabled=None, tag=None, text=asked["q"], statuses=())
         rows = rows.filter(first_task__in=tasks.order_by().values("pk"))
     if asked["trigger"]:
-        rows = rows.filter(trigger=asked["trigger"])
+        rows = rows.of_trigger(asked["trigger"])
     is_bounded = False
     if asked["status"] == RunStatus.RUNNING:
         rows = rows.open()  # by its own index

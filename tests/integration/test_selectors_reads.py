@@ -13,8 +13,8 @@ from rest_framework.test import APIRequestFactory
 from scheduler import selectors
 from scheduler.api.pagination import ExecutionPage
 from scheduler.api.parameters import filter_executions
-from scheduler.choices import Status
-from scheduler.models import Execution, ExecutionLog, Process, Task
+from scheduler.choices import Status, Trigger
+from scheduler.models import Execution, ExecutionLog, Process, Run, Task
 from scheduler.paging import encode_cursor
 from scheduler.statistics import day_load
 from tests.conftest import NOON
@@ -153,6 +153,23 @@ def test_what_is_rare_is_found_by_its_index_among_all_tasks(make_task: Any) -> N
 
     assert "execution_recent_failed" in rare.explain()
     assert "execution_recent_failed" not in common.explain()
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="SQLite alone looks at the text of a condition")
+def test_rare_triggers_are_found_by_their_indexes(make_task: Any) -> None:
+    task = make_task("a")
+    add_executions(task, 1_000)
+
+    executions, by_hand = Execution.objects.all(), Trigger.MANUAL
+    of_all = executions.of_trigger(by_hand).newest_first()[:50]
+    of_one = executions.filter(task=task).of_trigger(by_hand).newest_first()[:50]
+    runs = Run.objects.of_trigger(by_hand).newest_first()[:50]
+    usual = executions.of_trigger(Trigger.SCHEDULE).newest_first()[:50]
+
+    assert "execution_recent_triggered" in of_all.explain()
+    assert "execution_history_triggered" in of_one.explain()
+    assert "run_triggered" in runs.explain()
+    assert "triggered" not in usual.explain()
 
 
 @pytest.mark.parametrize(
