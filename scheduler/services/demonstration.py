@@ -60,6 +60,7 @@ def seed_demonstration(
             return Seeded(len(demo), _write_many(tasks, execution_count, now=now, days=days))
         history, runs = demo_history(demo, now=now, days=days, seed=seed)
         _write_history(tasks, history, runs, now=now)
+        _use_latest_revisions(since=_changed_at(now, days))
         _write_logs(demo, history)
         written = list(Task.objects.filter(pk__in=[task.pk for task in tasks.values()]))
         demonstration_written.send(Seeded, tasks=written, days=days, now=now)
@@ -80,9 +81,13 @@ def _write_tasks(demo: Sequence[DemoTask], *, now: datetime, days: int) -> dict[
     rows = Task.objects.filter(pk__in=[task.pk for task in tasks.values()])
     rows.update(created_at=begin, updated_at=begin)
     TaskRevision.objects.filter(task__in=rows).update(created_at=begin)
-    TaskRevision.objects.filter(task__in=rows, number__gt=1).update(created_at=now - timedelta(days=days / 3))
+    TaskRevision.objects.filter(task__in=rows, number__gt=1).update(created_at=_changed_at(now, days))
     _plan_next(rows, now)
     return tasks
+
+
+def _changed_at(now: datetime, days: int) -> datetime:
+    return now - timedelta(days=days / 3)
 
 
 def _forget_history(tasks: Iterable[Task]) -> None:
@@ -140,6 +145,12 @@ def _write_history(
     )
     for row in history:
         row.number += first
+
+
+def _use_latest_revisions(*, since: datetime) -> None:
+    """Let what was queued since the change of a definition have run by it."""
+    for revision in TaskRevision.objects.filter(number__gt=1, created_at=since):
+        Execution.objects.filter(task=revision.task_id, queued_at__gte=since).update(revision=revision)
 
 
 def _end_of(rows: Sequence[DemoExecution]) -> datetime | None:

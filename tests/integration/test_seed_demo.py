@@ -31,7 +31,9 @@ def test_it_has_every_status_names_in_two_languages_and_logs(db: None) -> None:
     assert Task.objects.count() == 25
     assert Task.objects.filter(name="库存检查").exists() and Task.objects.filter(name="Mail digest").exists()
     assert ExecutionLog.objects.exists()
-    assert TaskRevision.objects.filter(number=2).exists()
+    revision = TaskRevision.objects.get(task__task_id="backup_database", number=2)
+    assert Execution.objects.filter(task=revision.task).latest("queued_at").revision == revision
+    assert Execution.objects.filter(task=revision.task).earliest("queued_at").revision.number == 1
 
 
 def test_its_rows_keep_the_rules_of_the_real_ones(db: None) -> None:
