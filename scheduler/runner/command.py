@@ -269,10 +269,14 @@ def start(spec: CommandSpec, spool: Spool) -> RunningCommand:
 
 
 def _let_commands_be_interrupted() -> None:
-    """Replace an ignored SIGINT by a handler that does nothing: commands would inherit the former for good."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        with contextlib.suppress(ValueError):  # not the main thread
-            signal.signal(signal.SIGINT, lambda *_: None)
+    """Replace ignored signals by a handler that does nothing: commands would inherit the former for good.
+
+    A shell without job control ignores both for what it starts in the background.
+    """
+    for number in (signal.SIGINT, signal.SIGQUIT):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            with contextlib.suppress(ValueError):  # not the main thread
+                signal.signal(number, lambda *_: None)
 
 
 def _start_problem(error: OSError | ValueError, spec: CommandSpec) -> str:

@@ -322,14 +322,17 @@ def test_environment_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     )
 
 
-def test_interrupt_works_in_commands_of_a_worker_that_ignores_it(spool: Spool) -> None:
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT])
+def test_signals_of_the_keyboard_work_in_commands_of_a_worker_that_ignores_them(
+    spool: Spool, number: signal.Signals
+) -> None:
+    before = signal.signal(number, signal.SIG_IGN)
     try:
-        ended = run(spool, "kill -INT $$; echo survived")
+        ended = run(spool, f"kill -{int(number)} $$; echo survived")
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(number, before)
 
-    assert ended == Exit(-signal.SIGINT)
+    assert ended == Exit(-number)
 
 
 def test_spool_is_private_and_keeps_its_identity(tmp_path: Path) -> None:
