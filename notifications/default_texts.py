@@ -114,8 +114,8 @@ _ZH_TIMES = (
     "结束时间：{{execution_end_time}}",
     "耗时：{{execution_duration}} 秒",
 )
-_ZH_ATTEMPT = ("退出码：{{exit_code}}", "第几次尝试：{{attempt}}")
-_ZH_SLOT = ("计划时间：{{scheduled_for}}",)
+_ZH_ATTEMPT = ("退出码：{{exit_code}}", "第 {{attempt}} 次尝试")
+_ZH_SLOT = ("计划时刻：{{scheduled_for}}",)
 _ZH_REASON = ("原因：{{reason}}",)
 
 
