@@ -230,3 +230,8 @@ class Delivery(models.Model):
 
     def __str__(self) -> str:
         return f"delivery {self.pk}"
+
+    @property
+    def zone(self) -> str:
+        """The time zone of its task, in which people are told its instants; "" is that of the installation."""
+        return "" if self.task is None else self.task.zone

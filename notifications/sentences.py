@@ -7,7 +7,7 @@ from typing import Any
 
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext
 
 from notifications.choices import Event
 from notifications.models import NotificationRule
@@ -23,17 +23,21 @@ KINDS: Mapping[str, tuple[Any, str]] = {
 }
 OTHER_ICON = "notifications"
 ADDRESSES_SHOWN = 2
-UNITS = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+UNITS = (
+    (86_400, gettext_lazy("%(count)s d")),
+    (3600, gettext_lazy("%(count)s h")),
+    (60, gettext_lazy("%(count)s min")),
+)
 
 
 def span_words(seconds: float) -> str:
     """Return a span as people say it: ``90 s``, ``15 min``, ``1 h 30 min``, ``2 d``."""
     if seconds < 60 or seconds % 60:
-        return f"{seconds:g} s"
+        return _("%(seconds)s s") % {"seconds": f"{seconds:g}"}
     parts, left = [], int(seconds)
-    for size, unit in UNITS:
+    for size, words in UNITS:
         if left >= size:
-            parts.append(f"{left // size} {unit}")
+            parts.append(str(words) % {"count": left // size})
             left %= size
     return " ".join(parts)
 
@@ -43,7 +47,7 @@ def triggers_words(triggers: Sequence[str]) -> str:
     words = [str(Event(word).label).lower() if word in Event.values else word for word in triggers]
     if len(words) < 2:
         return "".join(words)
-    return _("%(first)s or %(last)s") % {"first": ", ".join(words[:-1]), "last": words[-1]}
+    return _("%(first)s or %(last)s") % {"first": pgettext("list", ", ").join(words[:-1]), "last": words[-1]}
 
 
 def rule_sentence(rule: Mapping[str, Any]) -> str:

@@ -185,7 +185,7 @@ def recent_executions(task_pks: Collection[int], count: int = 30) -> dict[int, l
 def failing_tasks(limit: int = 20) -> TaskQuerySet:
     """Return enabled tasks whose latest outcome is a failure, longest failing first.
 
-    Annotated: `last_status`, `last_failed_id`, `failing_since` (start of the streak) and `streak`.
+    Annotated: `last_status`, `last_failed_id`, `failing_since` (slot of the first of the streak) and `streak`.
     """
     own = Execution.objects.filter(task=OuterRef("pk"))
     success = own.filter(status=Status.SUCCESS).newest_first().values("queued_at")[:1]
@@ -193,7 +193,9 @@ def failing_tasks(limit: int = 20) -> TaskQuerySet:
         is_outcome=True, status__in=sorted(FAILED), queued_at__gt=OuterRef("last_success")
     ).order_by()
     streak = failures.values("task").annotate(value=Count("pk")).values("value")
-    since = failures.values("task").annotate(value=Min("queued_at")).values("value")
+    since = (
+        failures.values("task").annotate(value=Min(Coalesce("scheduled_for", "queued_at"))).values("value")
+    )
     latest = own.outcomes().filter(status__in=sorted(FAILED)).values("pk")[:1]
     with_status: Any = with_last_status(Task.objects.filter(enabled=True))
     failing = with_status.filter(last_status__in=sorted(FAILED))
@@ -234,6 +236,7 @@ class GraphNode:
     name: str
     enabled: bool
     schedule: str
+    zone: str
     status: str | None
     execution_id: int | None
     finished_at: datetime | None
@@ -272,17 +275,19 @@ def graph_nodes(pks: Collection[int]) -> list[GraphNode]:
     tasks = Task.objects.order_by("task_id").annotate(latest=Subquery(ran.values("pk")[:1]))
     if len(pks) <= 1000:
         tasks = tasks.filter(pk__in=pks)
-    values = tasks.values_list("pk", "task_id", "name", "enabled", "schedule", "latest")
+    values = tasks.values_list("pk", "task_id", "name", "enabled", "schedule", "timezone", "latest")
     found = [row for row in values if row[0] in pks]
-    latest = {row[5] for row in found if row[5] is not None}
+    latest = {row[-1] for row in found if row[-1] is not None}
     ends: dict[int, tuple[str, datetime | None]] = {}
     numbers = sorted(latest)
     for start in range(0, len(numbers), 1000):
         part = Execution.objects.filter(pk__in=numbers[start : start + 1000])
         ends |= {pk: (status, at) for pk, status, at in part.values_list("pk", "status", "finished_at")}
     return [
-        GraphNode(pk, task_id, name, enabled, schedule, status, last, at)
-        for pk, task_id, name, enabled, schedule, last in found
+        GraphNode(
+            pk, task_id, name, enabled, schedule, zone or settings.SCHEDULER_TIME_ZONE, status, last, at
+        )
+        for pk, task_id, name, enabled, schedule, zone, last in found
         for status, at in [ends.get(last or 0, (None, None))]
     ]
 

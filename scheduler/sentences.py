@@ -68,14 +68,20 @@ def status_sentence(task: Task, recent: Sequence[Execution], now: datetime) -> S
     if running:
         started = running[-1].started_at or now
         present = _("Running since %(time)s") % {"time": clock(started, zone, now)}
-        return Sentence(present if not streak else f"{present}. {parts}", "bad" if streak else "active")
+        return Sentence(
+            present if not streak else _("%(present)s. %(past)s") % {"present": present, "past": parts},
+            "bad" if streak else "active",
+        )
     if waiting:
         at = waiting[-1].not_before
         if at is not None and at > now:
             retry = _("retries %(time)s") % {"time": moment(at, zone, now)}
             return Sentence(f"{parts}{_(', ')}{retry}", tone)
         present = _("Waiting for a worker since %(time)s") % {"time": clock(waiting[-1].queued_at, zone, now)}
-        return Sentence(present if not streak else f"{present}. {parts}", "bad" if streak else "active")
+        return Sentence(
+            present if not streak else _("%(present)s. %(past)s") % {"present": present, "past": parts},
+            "bad" if streak else "active",
+        )
     if not task.enabled:
         return Sentence(_("Paused. %(last)s") % {"last": parts}, "quiet")
     return Sentence(parts, tone)

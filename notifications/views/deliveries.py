@@ -134,7 +134,6 @@ def _part(request: HttpRequest, delivery: Delivery) -> tuple[str, str]:
         "delivery": delivery,
         "content": delivery.content if isinstance(delivery.content, dict) else None,
         "raw": _raw(delivery),
-        "zone": "" if delivery.task is None else delivery.task.zone,
         "may_resend": rights.resend and delivery.channel_id is not None and delivery.state != State.SENDING,
         "resend_text": _resend_text(delivery),
         "may_see_rule": rights.view and delivery.rule_id is not None,

@@ -70,7 +70,7 @@ def task_card(request: HttpRequest, task: Task, **_kwargs: Any) -> SafeString | 
         return None
     rules = selectors.rules_about(task)
     cards = rule_cards(rules, shows_deliveries=rights.view_deliveries)
-    latest = Delivery.objects.filter(task=task).select_related("rule").newest_first()
+    latest = Delivery.objects.filter(task=task).select_related("rule", "task").newest_first()
     context = {
         "task": task,
         "own": [card for card in cards if card.rule.scope == Scope.TASK],
@@ -87,7 +87,7 @@ def execution_card(request: HttpRequest, execution: Execution, **_kwargs: Any) -
     """Return the deliveries that an execution caused, when there are any."""
     if not rights_of(request).view_deliveries:
         return None
-    rows = Delivery.objects.filter(execution=execution).select_related("rule").order_by("pk")
+    rows = Delivery.objects.filter(execution=execution).select_related("rule", "task").order_by("pk")
     deliveries = list(rows.defer("content")[:OF_EXECUTION])
     if not deliveries:
         return None

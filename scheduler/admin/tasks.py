@@ -7,7 +7,7 @@ from typing import Any
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.shortcuts import get_object_or_404
 from django.urls import path, reverse
 from django.utils.translation import gettext_lazy as _
@@ -64,9 +64,12 @@ class TaskAdmin(ModelAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """Show the list, or do what was asked of the chosen tasks."""
-        if request.method == "POST" or "_popup" in request.GET:
-            return super().changelist_view(request, extra_context)
-        return cards.task_list(request)
+        if request.method != "POST" and "_popup" not in request.GET:
+            return cards.task_list(request)
+        if request.method == "POST":
+            # The admin knows none of our filters and would refuse them; it goes back to the address as it came.
+            request.GET = QueryDict()
+        return super().changelist_view(request, extra_context)
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None

@@ -159,10 +159,10 @@ def _check_overlap(task: Task) -> list[int]:
 
 
 def _check_resumable(execution: Execution, latest: Execution) -> None:
-    values = {"pk": execution.pk, "latest": latest.pk, "status": latest.status}
+    values = {"pk": execution.pk, "latest": latest.pk, "status": Status(latest.status).label}
     if latest.status in ACTIVE:
         raise ConflictError(
-            _("Execution %(latest)s of the same run is %(status)s; wait for its end.") % values
+            _("Execution %(latest)s of the same run is “%(status)s”; wait for its end.") % values
         )
     if latest.pk != execution.pk:
         message = _(

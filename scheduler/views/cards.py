@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from django.core.paginator import Paginator
-from django.db.models import Count, Q
+from django.db.models import Count, Exists, OuterRef, Q
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.urls import reverse
@@ -29,6 +29,7 @@ PAGE = 24
 TAGS_SHOWN = 15
 VIEW_COOKIE = "task-view"
 VIEWS = ("cards", "table")
+STATES = ("failing", "running", "waiting", "ok", "paused", "never", "broken")
 
 
 @dataclass(frozen=True)
@@ -53,9 +54,11 @@ def _card(task: Task, rows: Sequence[Execution], present: datetime) -> TaskCard:
 
 
 def state_filter(state: str) -> Q:
-    """Return which tasks the state of the list names; they carry `last_status`."""
+    """Return which tasks the state of the list names; they come from `with_state`."""
     return {
         "failing": Q(enabled=True, last_status__in=sorted(FAILED)),
+        "running": Q(is_running=True),
+        "waiting": Q(is_waiting=True),
         "ok": Q(enabled=True, last_status=Status.SUCCESS),
         "paused": Q(enabled=False),
         "never": Q(last_status=None),
@@ -63,11 +66,23 @@ def state_filter(state: str) -> Q:
     }.get(state, Q())
 
 
-def _states_of(last_status: str | None, enabled: bool, schedule_error: str) -> list[str]:
+def with_state(rows: TaskQuerySet) -> Any:
+    """Annotate `last_status`, and whether an execution runs or waits: for a worker, or for its next attempt."""
+    own = Execution.objects.filter(task=OuterRef("pk"))
+    running, waiting = own.filter(status=Status.RUNNING), own.filter(status=Status.QUEUED)
+    with_status: Any = selectors.with_last_status(rows)
+    return with_status.annotate(is_running=Exists(running), is_waiting=Exists(waiting))
+
+
+def _states_of(
+    last_status: str | None, enabled: bool, schedule_error: str, is_running: bool, is_waiting: bool
+) -> list[str]:
     """Return the states that `state_filter` finds a task in."""
     holds = {
         "all": True,
         "failing": enabled and last_status in FAILED,
+        "running": is_running,
+        "waiting": is_waiting,
         "ok": enabled and last_status == Status.SUCCESS,
         "paused": not enabled,
         "never": last_status is None,
@@ -78,14 +93,16 @@ def _states_of(last_status: str | None, enabled: bool, schedule_error: str) -> l
 
 def _states(rows: TaskQuerySet, chosen: str, base: dict[str, str]) -> list[dict[str, Any]]:
     """Return the states with their counts, in one query; a state without tasks is left out unless it is chosen."""
-    with_status: Any = selectors.with_last_status(rows)
-    kinds = with_status.order_by().values_list("last_status", "enabled", "schedule_error")
+    told = ("last_status", "enabled", "schedule_error", "is_running", "is_waiting")
+    kinds = with_state(rows).order_by().values_list(*told)
     counts: Counter[str] = Counter()
-    for last_status, enabled, error, count in kinds.annotate(count=Count("pk")):
-        counts.update(dict.fromkeys(_states_of(last_status, enabled, error), count))
+    for *kind, count in kinds.annotate(count=Count("pk")):
+        counts.update(dict.fromkeys(_states_of(*kind), count))
     labels = {
         "": _("All"),
         "failing": _("Failing"),
+        "running": _("Running"),
+        "waiting": _("Waiting"),
         "ok": _("Succeeding"),
         "paused": _("Paused"),
         "never": _("Never ran"),
@@ -126,7 +143,7 @@ def tag_links(chosen: str, base: dict[str, str]) -> list[dict[str, Any]]:
 
 def _found(request: HttpRequest) -> tuple[dict[str, Any], TaskQuerySet]:
     """Return what the reader asked for, and the tasks that meet it."""
-    state = choice(request, "state", ("failing", "ok", "paused", "never", "broken"))
+    state = choice(request, "state", STATES)
     tag, text = request.GET.get("tag", "")[:64], request.GET.get("q", "").strip()[:100]
     rows: Any = selectors.find_tasks(is_enabled=None, tag=tag or None, text=text or None, statuses=())
     asked = {"state": state, "tag": tag, "q": text}
@@ -171,8 +188,7 @@ def task_list(request: HttpRequest) -> HttpResponse:
 def _list_part(request: HttpRequest, shape: str) -> tuple[str, str]:
     asked, rows = _found(request)
     if asked["state"]:
-        with_status: Any = selectors.with_last_status(rows)
-        rows = with_status.filter(state_filter(asked["state"]))
+        rows = with_state(rows).filter(state_filter(asked["state"]))
     paginator = Paginator(rows.order_by("task_id"), PAGE)
     shown = paginator.get_page(whole_number(request, "page", 1, least=1, most=100_000))
     context = {

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.urls import reverse
@@ -209,11 +208,10 @@ def _node(
     node: GraphNode, present: datetime, *, is_running: bool, is_outside: bool, current: int | None
 ) -> Node:
     word = str(Status(node.status).label) if node.status else _("Never ran")
-    zone = settings.SCHEDULER_TIME_ZONE
-    note = [word] if node.finished_at is None else [word, clock(node.finished_at, zone, present)]
+    note = [word] if node.finished_at is None else [word, clock(node.finished_at, node.zone, present)]
     title = [node.name, node.task_id, word]
     if node.finished_at is not None:
-        title.append(local_text(node.finished_at))
+        title.append(local_text(node.finished_at, node.zone))
     traits = []
     for name, holds, words in (
         ("current", node.pk == current, ""),

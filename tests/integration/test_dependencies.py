@@ -608,7 +608,7 @@ def test_what_cannot_be_resumed_is_refused_with_the_reason(engine: Engine) -> No
             runs.resume(execution, trigger=Trigger.MANUAL, now=engine.clock.tick())
         return str(caught.value)
 
-    assert refusal(first) == f"Execution {first.pk} of the same run is queued; wait for its end."
+    assert refusal(first) == f"Execution {first.pk} of the same run is “Queued”; wait for its end."
     engine.end(a=F)
     second = runs.resume(first, trigger=Trigger.MANUAL, now=engine.clock.tick())
     engine.end(a=S)

@@ -134,7 +134,7 @@ def test_resume_answers_with_the_new_execution_or_says_why_not(
     assert Execution.objects.get(pk=answer.json()["execution_id"]).trigger == "api"
     assert again.status_code == 409
     assert again.json()["detail"] == (
-        f"Execution {answer.json()['execution_id']} of the same run is queued; wait for its end."
+        f"Execution {answer.json()['execution_id']} of the same run is “Queued”; wait for its end."
     )
 
 

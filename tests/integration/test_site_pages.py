@@ -386,9 +386,10 @@ def test_buttons_on_a_card_answer_with_the_card_and_a_note(site: Client, make_ta
     assert ">Resume</button>" in text_of(paused)
 
 
-def test_several_tasks_are_paused_and_resumed_at_once(site: Client, make_task: Any) -> None:
-    tasks = [make_task(name, task_schedule="* * * * *") for name in ("a", "b")]
-    url = reverse("admin:scheduler_task_changelist")
+@pytest.mark.parametrize("asked", ["", "?state=never", "?tag=shop&view=table", "?q=a&page=1"])
+def test_several_tasks_are_paused_and_resumed_at_once(site: Client, make_task: Any, asked: str) -> None:
+    tasks = [make_task(name, task_schedule="* * * * *", task_tags=["shop"]) for name in ("a", "b")]
+    url = reverse("admin:scheduler_task_changelist") + asked
     chosen = {"_selected_action": [task.pk for task in tasks], "index": "0"}
 
     site.post(url, {**chosen, "action": "disable"})
@@ -398,6 +399,7 @@ def test_several_tasks_are_paused_and_resumed_at_once(site: Client, make_task: A
     assert paused == 2
     assert Task.objects.filter(enabled=True).count() == 2
     assert "2 tasks are scheduled again." in text_of(answer)
+    assert answer.redirect_chain == [(url, 302)]
 
 
 def test_deleting_says_what_stays_what_is_cut_off_and_what_is_cancelled(site: Client, make_task: Any) -> None:
@@ -869,3 +871,47 @@ def test_the_page_of_a_task_explains_why_it_does_not_run(site: Client, make_task
     html = text_of(site.get(reverse("admin:scheduler_task_page", args=[task.pk])))
 
     assert "It has never run." in html.split('id="explanation"')[1]
+
+
+# --- one truth on all pages ----------------------------------------------------------------------
+
+
+def test_tasks_that_run_and_tasks_that_wait_are_found(site: Client, make_task: Any) -> None:
+    for name, status, started in (("busy", Status.RUNNING, NOON), ("patient", Status.QUEUED, None)):
+        Execution.objects.create(
+            task=make_task(name), status=status, trigger="manual", queued_at=NOON, started_at=started
+        )
+    make_task("idle")
+    url = reverse("admin:scheduler_task_changelist")
+
+    running, waiting = (
+        re.findall(r'<p class="s-id">(\w+)<', text_of(site.get(url + f"?view=cards&state={state}")))
+        for state in ("running", "waiting")
+    )
+
+    assert (running, waiting) == (["busy"], ["patient"])
+
+
+def test_overview_and_card_name_the_same_begin_of_a_series_of_failures(site: Client, make_task: Any) -> None:
+    task = make_task("a", task_schedule="30 2 * * *", task_timezone="Europe/Berlin")
+    slot = datetime(2026, 6, 1, 0, 30, tzinfo=UTC)
+    Execution.objects.create(
+        task=task, status="technical_failure", trigger="retry", attempt=2, is_outcome=True, scheduled_for=slot,
+        queued_at=slot + timedelta(minutes=7), started_at=slot + timedelta(minutes=9),
+        finished_at=slot + timedelta(minutes=10),
+    )  # fmt: skip
+
+    overview = text_of(site.get(reverse("admin:scheduler_overview")))
+    cards = text_of(site.get(reverse("admin:scheduler_task_changelist")))
+
+    assert "1 Jun 02:30 CEST" in overview and "Failed on 1 Jun at 02:30" in cards
+
+
+def test_a_task_in_the_graph_tells_time_in_its_zone(site: Client, make_task: Any) -> None:
+    task = make_task("a", task_timezone="Asia/Shanghai")
+    make_task("b", task_dependencies=["a"])
+    add_outcomes(task, 1)
+
+    html = text_of(site.get(reverse("admin:scheduler_graph")))
+
+    assert re.search(r"2026-06-01 20:0\d:\d\d CST", html)

@@ -9,8 +9,10 @@ import pytest
 from django.utils import translation
 
 from scheduler.choices import Status
+from scheduler.descriptions import describe_schedule
 from scheduler.models import Execution, Task
 from scheduler.sentences import clock, failing_streak, moment, status_sentence
+from scheduler.templatetags.scheduler_site import duration
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
@@ -127,3 +129,37 @@ def test_a_broken_schedule_comes_before_everything() -> None:
     text, tone = sentence(row(Status.SUCCESS, 2), schedule_error="no such zone")
 
     assert (text, tone) == ("Its schedule cannot be followed: no such zone", "bad")
+
+
+@pytest.mark.parametrize(
+    ("expression", "words"),
+    [
+        ("30 2 * * *", "每天 02:30"),
+        ("0 8 * * 1-5", "08:00，星期一到星期五"),
+        ("*/15 7-19 * * *", "每 15 分钟，在 07:00 和 19:59 之间"),
+        ("0 9 * * 5#3", "09:00，每月第三个星期五"),
+        ("0 12 15W * *", "12:00，每月最接近 15 号的工作日"),
+        ("0 0 1-7 3-6 *", "00:00，在每月 1 和 7 号之间，3 月到 6 月"),
+        ("0 6 1,15 1,6 *", "06:00，每月 1 和 15 号，仅在 1 月和 6 月"),
+    ],
+)
+def test_schedules_are_told_in_chinese_without_english_names(expression: str, words: str) -> None:
+    assert describe_schedule(expression, "zh-hans") == words
+
+
+@pytest.mark.parametrize(
+    ("seconds", "english", "chinese"),
+    [
+        (None, "–", "–"),
+        (0.314, "0.31 s", "0.31 秒"),
+        (59.9, "59 s", "59 秒"),
+        (185, "3 m 05 s", "3 分 05 秒"),
+        (7620, "2 h 07 m", "2 小时 07 分"),
+        (180_000, "2 d 02 h", "2 天 02 小时"),
+    ],
+)
+def test_durations_are_told_as_people_say_them(seconds: float | None, english: str, chinese: str) -> None:
+    with translation.override("en"):
+        assert duration(seconds) == english
+    with translation.override("zh-hans"):
+        assert duration(seconds) == chinese
