@@ -30,11 +30,14 @@ from scheduler.views.graph import graph
 from scheduler.views.history import history
 from scheduler.views.new_task import new_task
 from scheduler.views.overview import overview_part
+from scheduler.views.restore import deleted_note, restore
 from scheduler.views.schedule_hint import schedule_hint
 from scheduler.views.system import system
 from scheduler.views.task import task_page
 from scheduler.views.timeline import timeline
 from scheduler.views.transfer import export_page, import_page
+
+NOTES = 10  # of tasks that were deleted together
 
 
 @admin.register(Task)
@@ -105,6 +108,7 @@ class TaskAdmin(ModelAdmin):
             path("<int:pk>/executions/", site(history), name="scheduler_task_history_list"),
             path("<int:pk>/run/", site(require_POST(self.run_one)), name="scheduler_task_run"),
             path("<int:pk>/pause/", site(require_POST(self.pause)), name="scheduler_task_pause"),
+            path("<int:pk>/restore/", site(restore), name="scheduler_task_restore"),
             path("<int:pk>/resume/", site(require_POST(self.resume)), name="scheduler_task_resume"),
         ]
         return own + super().get_urls()
@@ -179,14 +183,21 @@ class TaskAdmin(ModelAdmin):
         """Go to the page of the task that was made."""
         return HttpResponseRedirect(reverse("admin:scheduler_task_page", args=[obj.pk]))
 
+    def response_delete(self, request: HttpRequest, obj_display: str, obj_id: Any) -> HttpResponseRedirect:
+        """Go to the list, and offer to have the task back."""
+        messages.success(request, deleted_note(Task.all_objects.get(pk=obj_id)))
+        return HttpResponseRedirect(reverse("admin:scheduler_task_changelist"))
+
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         """Delete by the service; the history stays."""
         tasks.delete_task(obj, user=user_of(request), now=now())
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         """Delete by the service."""
-        for task in queryset:
+        for number, task in enumerate(queryset):
             tasks.delete_task(task, user=user_of(request), now=now())
+            if number < NOTES:
+                messages.success(request, deleted_note(task))
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[Any, Any, Any, Any]:
         """Say what deleting means for each task: what stays, what is cut off, what is cancelled."""

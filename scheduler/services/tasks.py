@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import connection, transaction
 from django.db.models import F, Max, Q
+from django.utils.translation import gettext as _
 
 from scheduler.choices import Status
 from scheduler.config_file import ConfigError, ConfigProblem, TaskSpec, cycle_finding, find_unknown
 from scheduler.engine.dependencies import find_cycle
 from scheduler.engine.schedules import next_slot, parse_schedule
+from scheduler.exceptions import ConflictError
 from scheduler.models import Execution, Task, TaskDependency, TaskRevision
 from scheduler.services.downstream import lock_downstream
 from scheduler.services.outcomes import cancel_all
@@ -247,6 +249,70 @@ def delete_tasks(task_pks: Sequence[int], *, by: str, now: datetime) -> None:
     _write_revisions(left, [Definition(task, task_to_spec(task)) for task in left], user=None)
     cancel_all(list(queued.values_list("pk", flat=True)), reason=f"task deleted by {by}", now=now)
     tasks_deleted.send(Task, task_pks=list(task_pks))
+
+
+@dataclass(frozen=True)
+class Restoration:
+    """What bringing a deleted task back means.
+
+    Attributes:
+        spec: the task as it was, depending on those of its upstreams that are still there.
+        lost: upstreams that are not.
+        downstreams: tasks that lost it as an upstream in their latest change, and depend on it again.
+    """
+
+    spec: TaskSpec
+    lost: list[str]
+    downstreams: list[Task]
+
+
+def plan_restoration(task: Task) -> Restoration:
+    """Return what `restore_task` would write.
+
+    Raises:
+        ConflictError: the task is not deleted, or nothing is known of how it was.
+    """
+    fresh = Task.all_objects.select_related("revision").get(pk=task.pk)
+    if fresh.deleted_at is None or fresh.revision is None:
+        raise ConflictError(_("Task %(task)s is there already.") % {"task": fresh.task_id})
+    spec: Any = dict(fresh.revision.spec)
+    wanted = spec["task_dependencies"]
+    present = set(Task.objects.filter(task_id__in=wanted).values_list("task_id", flat=True))
+    spec |= {"task_id": fresh.task_id, "task_dependencies": [name for name in wanted if name in present]}
+    since = TaskRevision.objects.filter(created_at__gte=fresh.deleted_at, task__deleted_at=None)
+    latest = since.filter(pk=F("task__revision")).select_related("task").order_by("task__task_id")
+    left = [revision.task for revision in latest if _lost_in(revision, fresh.task_id)]
+    return Restoration(spec, [name for name in wanted if name not in present], left)
+
+
+def _lost_in(revision: TaskRevision, task_id: str) -> bool:
+    before = TaskRevision.objects.filter(task=revision.task_id, number=revision.number - 1).first()
+    return (
+        before is not None
+        and task_id in before.spec["task_dependencies"]
+        and task_id not in revision.spec["task_dependencies"]
+    )
+
+
+def restore_task(task: Task, *, user: AbstractBaseUser | None, now: datetime) -> Task:
+    """Bring a deleted task back as it was, with its edges to tasks that are still there; what was cancelled stays so.
+
+    Raises:
+        ConflictError: it is not deleted.
+        ConfigError: its dependencies would form a cycle now, or it is not valid any more.
+    """
+    with transaction.atomic():
+        lock_graph()
+        plan = plan_restoration(task)
+        definitions = [Definition(task, plan.spec)]
+        for other in plan.downstreams:
+            spec = task_to_spec(other)
+            spec["task_dependencies"] = sorted({*spec["task_dependencies"], task.task_id})
+            definitions.append(Definition(other, spec))
+        problems = find_problems(definitions)
+        if problems:
+            raise ConfigError([problem for _index, problem in problems])
+        return write_definitions(definitions, user=user, now=now)[0]
 
 
 def follow_zones(now: datetime) -> int:

@@ -16,6 +16,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from notifications.models import NotificationRule
 from scheduler.choices import Status
 from scheduler.config_file import dump_config
 from scheduler.models import Execution, ExecutionLog, Process, Run, Task
@@ -915,3 +916,85 @@ def test_a_task_in_the_graph_tells_time_in_its_zone(site: Client, make_task: Any
     html = text_of(site.get(reverse("admin:scheduler_graph")))
 
     assert re.search(r"2026-06-01 20:0\d:\d\d CST", html)
+
+
+# --- undoing a delete ----------------------------------------------------------------------------
+
+
+def deleted(site: Client, task: Task) -> str:
+    answer = site.post(reverse("admin:scheduler_task_delete", args=[task.pk]), {"post": "yes"}, follow=True)
+    link = re.search(r'href="([^"]+/restore/)"', text_of(answer))
+    assert link is not None
+    return link[1]
+
+
+def test_a_deleted_task_is_restored_with_its_edges_rules_and_history(site: Client, make_task: Any) -> None:
+    make_task("up")
+    task = make_task(
+        "a",
+        task_dependencies=["up"],
+        task_schedule="0 6 * * *",
+        task_notify=[{"triggers": ["timeout"], "channels": [{"type": "email", "recipients": ["a@b.org"]}]}],
+    )
+    make_task("down", task_dependencies=["a", "up"])
+    add_outcomes(task, 2)
+
+    link = deleted(site, task)
+    asked = text_of(site.get(link))
+    site.post(link)
+
+    assert "These tasks start after it again:" in asked and ">down</a>" in asked
+    back = Task.objects.get(pk=task.pk)
+    assert [other.task_id for other in back.upstreams.all()] == ["up"]
+    assert [other.task_id for other in back.downstreams.all()] == ["down"]
+    assert back.next_run_at is not None and back.notify[0]["triggers"] == ["timeout"]
+    assert NotificationRule.objects.filter(task=back).count() == 1
+    assert back.executions.count() == 2
+
+
+def test_restoring_leaves_out_what_is_gone_and_says_so(site: Client, make_task: Any) -> None:
+    up = make_task("up")
+    task = make_task("a", task_dependencies=["up"])
+    link = deleted(site, task)
+    deleted(site, up)
+
+    asked = text_of(site.get(link))
+    site.post(link)
+
+    assert "It started after these too, which are gone: up" in asked
+    assert not Task.objects.get(pk=task.pk).upstreams.exists()
+
+
+def test_restoring_refuses_a_cycle_and_writes_nothing(site: Client, make_task: Any) -> None:
+    make_task("up")
+    task = make_task("a", task_dependencies=["up"])
+    make_task("down", task_dependencies=["a"])
+    link = deleted(site, task)
+    up = Task.objects.get(task_id="up")
+    save_task({**task_to_spec(up), "task_dependencies": ["down"]}, task=up, user=None, now=NOON)
+
+    answer = text_of(site.post(link))
+
+    assert "the dependencies would form a cycle: " in answer
+    assert not Task.objects.filter(pk=task.pk).exists()
+
+
+def test_restoring_a_task_that_is_there_leads_to_its_page(site: Client, make_task: Any) -> None:
+    task = make_task("a")
+
+    answer = site.post(reverse("admin:scheduler_task_restore", args=[task.pk]))
+
+    assert answer["Location"] == reverse("admin:scheduler_task_page", args=[task.pk])
+
+
+def test_each_of_several_deleted_tasks_can_be_restored(site: Client, make_task: Any) -> None:
+    chosen = [make_task(name).pk for name in ("a", "b")]
+    url = reverse("admin:scheduler_task_changelist")
+
+    answer = site.post(
+        url,
+        {"action": "delete_selected", "_selected_action": chosen, "index": "0", "post": "yes"},
+        follow=True,
+    )
+
+    assert re.findall(r"/task/(\d+)/restore/", text_of(answer)) == [str(pk) for pk in chosen]
