@@ -21,10 +21,11 @@ RESULTS = ROOT / "benchmarks" / "results"
 def installation(**settings: str) -> Iterator[Path]:
     """Set Django up on an empty SQLite database in a temporary folder, and yield the folder."""
     with tempfile.TemporaryDirectory(prefix="schedsite-bench-") as folder:
-        for name in ("DATABASE_URL", "REDIS_URL", "SCHEDULER_SPOOL_DIR", "SCHEDULER_TASKS_DIR"):
+        for name in ("DATABASE_URL", "REDIS_URL", "SCHEDULER_SPOOL_DIR"):
             os.environ.pop(name, None)
         os.environ |= {
             "SCHEDULER_DATA_DIR": folder,
+            "SCHEDULER_TASKS_DIR": folder,
             "DJANGO_SETTINGS_MODULE": "schedsite.settings",
             "ALLOWED_HOSTS": "testserver,localhost",
             **settings,

@@ -51,10 +51,11 @@ LOOKS = (
 def installed() -> Iterator[Path]:
     """Set an empty installation up in a temporary folder, and yield the folder."""
     with tempfile.TemporaryDirectory(prefix="schedsite-pictures-") as folder:
-        for name in ("DATABASE_URL", "REDIS_URL", "SCHEDULER_SPOOL_DIR", "SCHEDULER_TASKS_DIR"):
+        for name in ("DATABASE_URL", "REDIS_URL", "SCHEDULER_SPOOL_DIR"):
             os.environ.pop(name, None)
         os.environ |= {
             "SCHEDULER_DATA_DIR": folder,
+            "SCHEDULER_TASKS_DIR": folder,
             "DJANGO_SETTINGS_MODULE": "schedsite.settings",
             "DJANGO_ALLOW_ASYNC_UNSAFE": "true",  # Playwright runs a loop in this thread
         }

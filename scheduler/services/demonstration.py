@@ -13,11 +13,19 @@ from django.db import connection, models, transaction
 from django.db.models import Max
 
 from scheduler.choices import Status, Trigger
-from scheduler.demonstration import DemoExecution, DemoTask, demo_history, demo_log, demo_tasks
+from scheduler.demonstration import (
+    DemoExecution,
+    DemoTask,
+    demo_history,
+    demo_log,
+    demo_script,
+    demo_tasks,
+)
 from scheduler.exceptions import ConflictError
 from scheduler.models import Execution, ExecutionLog, Process, Run, Task, TaskDependency, TaskRevision
 from scheduler.queues import DEFAULT_QUEUE
 from scheduler.services.graphs import graphs_of
+from scheduler.services.scripts import write_script
 from scheduler.services.tasks import Definition, first_slot, write_definitions
 from scheduler.signals import demonstration_written
 
@@ -27,10 +35,11 @@ HOST = "demo-1"
 
 @dataclass(frozen=True)
 class Seeded:
-    """How much was written."""
+    """How much was written; scripts that were there already are not counted."""
 
     tasks: int
     executions: int
+    scripts: int = 0
 
 
 def seed_demonstration(
@@ -64,7 +73,15 @@ def seed_demonstration(
         _write_logs(demo, history)
         written = list(Task.objects.filter(pk__in=[task.pk for task in tasks.values()]))
         demonstration_written.send(Seeded, tasks=written, days=days, now=now)
-    return Seeded(len(demo), len(history))
+    return Seeded(len(demo), len(history), sum(map(_write_script, demo)))
+
+
+def _write_script(task: DemoTask) -> bool:
+    try:
+        write_script(task.spec["task_id"], *demo_script(task))
+    except ConflictError:
+        return False
+    return True
 
 
 def _write_tasks(demo: Sequence[DemoTask], *, now: datetime, days: int) -> dict[str, Task]:

@@ -66,7 +66,7 @@ def create_from_template(spec: TaskSpec, *, kind: Kind, user: AbstractBaseUser |
     try:
         with transaction.atomic():
             task = save_task(spec, task=None, user=user, now=now)
-            written = _write_script(spec["task_id"], kind)
+            written = write_script(spec["task_id"], FILES[kind], TEXTS[kind])
     except BaseException:
         if written is not None:  # the transaction failed at its end: the script must not stay behind
             with suppress(OSError):
@@ -75,19 +75,22 @@ def create_from_template(spec: TaskSpec, *, kind: Kind, user: AbstractBaseUser |
     return task
 
 
-def _write_script(task_id: str, kind: Kind) -> Path:
-    """Write the script of a template and return its path.
+def write_script(task_id: str, name: str, text: str) -> Path:
+    """Write a script in the folder of a task and return its path.
 
     The folder is opened without following a link, and the file made within it only if it is new.
+
+    Raises:
+        ConflictError: the script is there already, or the folder cannot be written.
     """
-    path = Path(settings.SCHEDULER_TASKS_DIR) / task_id / FILES[kind]
+    path = Path(settings.SCHEDULER_TASKS_DIR) / task_id / name
     try:
         path.parent.mkdir(exist_ok=True)
         folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         try:
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
             with os.fdopen(os.open(path.name, flags, 0o644, dir_fd=folder), "w", encoding="utf-8") as file:
-                file.write(TEXTS[kind])
+                file.write(text)
         finally:
             os.close(folder)
     except FileExistsError as error:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
 from datetime import UTC, datetime, timedelta
 from io import StringIO
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -90,6 +93,29 @@ def test_nothing_is_due_to_be_sent_and_a_real_outcome_goes_on_with_the_streak(db
     write_overdue(NOW)
     now_told = Delivery.objects.filter(task=task, event="overdue").values_list("occurred_at", flat=True)
     assert set(now_told) == told
+
+
+def test_its_scripts_do_as_the_history_says_and_overwrite_nothing(db: None, settings: Any) -> None:
+    own = settings.SCHEDULER_TASKS_DIR / "rotate_logs" / "rotate.sh"
+    own.parent.mkdir()
+    own.write_text("exit 3\n")
+    seeded()
+
+    def run(task_id: str) -> subprocess.CompletedProcess[str]:
+        task = Task.objects.get(task_id=task_id)
+        folder = settings.SCHEDULER_TASKS_DIR / task_id
+        script = next(folder.iterdir())
+        script.write_text(re.sub(r"(?m)^SECONDS, SPREAD = .*", "SECONDS, SPREAD = 0, 0", script.read_text()))
+        return subprocess.run(
+            ["sh", "-c", task.command], cwd=folder, capture_output=True, text=True, check=False
+        )
+
+    backup, stock, cleanup = run("backup_database"), run("stock_check"), run("user_cleanup")
+
+    assert (backup.returncode, stock.returncode, cleanup.returncode) == (28, 1, 0)
+    assert "No space left on device" in backup.stdout and "records in order" in cleanup.stdout
+    assert own.read_text() == "exit 3\n"
+    assert len(list(settings.SCHEDULER_TASKS_DIR.glob("*/*"))) == 25
 
 
 def test_the_same_seed_tells_the_same_story() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 
 from scheduler.exceptions import ConflictError
@@ -48,3 +49,5 @@ class Command(DatabaseCommand):
         except ConflictError as error:
             raise CommandError(f"{error}; use --force to go on") from error
         self.stdout.write(f"{seeded.tasks} tasks and {seeded.executions} executions were written")
+        if seeded.scripts:
+            self.stdout.write(f"{seeded.scripts} scripts were written to {settings.SCHEDULER_TASKS_DIR}")
