@@ -55,7 +55,7 @@ def _read(request: HttpRequest) -> dict[str, Any]:
     present = now()
     midnight = timezone.localtime(present).replace(hour=0, minute=0, second=0, microsecond=0)
     counts = selectors.counts_since(midnight)
-    link = reverse("admin:scheduler_execution_changelist") + "?age=today&status__exact="
+    link = reverse("admin:scheduler_execution_changelist") + "?age=today&status="
     running = list(selectors.running_now())
     usual = _usual(running)
     attention: dict[str, list[Any]] = {

@@ -30,7 +30,7 @@ from scheduler.views.graph import MOST_TASKS, bounded
 from scheduler.views.shell import choice, live_part, now, page, query, require
 
 PAGE = 30
-TRIGGERS = (Trigger.SCHEDULE, Trigger.MANUAL, Trigger.API, Trigger.WEBHOOK, Trigger.BACKFILL)
+TRIGGERS = (Trigger.SCHEDULE, Trigger.MANUAL, Trigger.API)  # what begins a run today
 ROWS, LANES = 80, 60
 RESUMABLE = FAILED | {Status.CANCELLED, Status.SKIPPED}
 LOOKED_THROUGH = 100_000

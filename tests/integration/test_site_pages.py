@@ -22,7 +22,7 @@ from scheduler.config_file import dump_config
 from scheduler.models import Execution, ExecutionLog, Process, Run, Task
 from scheduler.services.accounts import make_roles
 from scheduler.services.configuration import export_specs
-from scheduler.services.tasks import save_task
+from scheduler.services.tasks import delete_task, save_task
 from scheduler.specs import task_to_spec
 from tests import site_pages
 from tests.conftest import NOON
@@ -998,3 +998,92 @@ def test_each_of_several_deleted_tasks_can_be_restored(site: Client, make_task: 
     )
 
     assert re.findall(r"/task/(\d+)/restore/", text_of(answer)) == [str(pk) for pk in chosen]
+
+
+# --- executions ----------------------------------------------------------------------------------
+
+EXECUTIONS = "/admin/scheduler/execution/"
+
+
+def listed(html: str) -> list[int]:
+    return [int(pk) for pk in re.findall(r'id="execution-(\d+)"', html)]
+
+
+def test_executions_page_both_ways_without_loss_or_repetition(site: Client, make_task: Any) -> None:
+    stored = [row.pk for row in add_outcomes(make_task("a"), 65)]
+    pages, address = [], EXECUTIONS
+    while True:
+        html = text_of(site.get(address))
+        pages.append(listed(html))
+        older = re.search(r'id="older"[^>]*href="([^"]+)"', html)
+        if not older:
+            break
+        address = EXECUTIONS + older[1].replace("&amp;", "&")
+    newer = re.search(r'id="newer"[^>]*href="([^"]+)"', html)
+
+    assert [pk for shown in pages for pk in shown] == stored[::-1]
+    assert newer is not None
+    assert listed(text_of(site.get(EXECUTIONS + newer[1].replace("&amp;", "&")))) == pages[-2]
+
+
+def test_executions_are_narrowed_by_status_trigger_age_task_and_words(site: Client, make_task: Any) -> None:
+    alpha, beta = make_task("alpha", task_name="First"), make_task("beta")
+    failed = add_outcomes(alpha, 1, Status.TIMEOUT)[0]
+    fine = add_outcomes(beta, 1)[0]
+    by_hand = Execution.objects.create(
+        task=beta, status="queued", trigger="manual", queued_at=datetime.now(UTC)
+    )
+
+    def found(**asked: str) -> set[int]:
+        return set(listed(text_of(site.get(EXECUTIONS, asked))))
+
+    assert found() == {failed.pk, fine.pk, by_hand.pk}
+    assert found(status="timeout") == {failed.pk}
+    assert found(trigger="manual") == {by_hand.pk}
+    assert found(age="hour") == {by_hand.pk} == found(age="today", task="beta")
+    assert found(task="beta") == {fine.pk, by_hand.pk}
+    assert found(q="first") == {failed.pk} == found(q=f"#{failed.pk}")
+    assert found(status="timeout", trigger="manual") == set()
+    assert "No execution fits." in text_of(site.get(EXECUTIONS, {"status": "timeout", "task": "beta"}))
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "status=nonsense",
+        "cursor=nonsense",
+        "cursor=" + "9" * 400,
+        "q=%00",
+        "q=" + "9" * 40,
+        "task=%00%FF",
+        "age=x&trigger=y",
+        "seen=x",
+    ],
+)
+def test_the_list_of_executions_ignores_what_it_does_not_understand(site: Client, asked: str) -> None:
+    assert site.get(f"{EXECUTIONS}?{asked}").status_code == 200
+
+
+def test_executions_of_a_deleted_task_stay_in_the_list(site: Client, make_task: Any) -> None:
+    task = make_task("a", task_name="Gone")
+    row = add_outcomes(task, 1)[0]
+    delete_task(task, user=None, now=NOON)
+
+    html = text_of(site.get(EXECUTIONS, {"q": "gone"}))
+
+    assert listed(html) == [row.pk] and "task-of-" not in html
+
+
+@pytest.mark.parametrize("asked", ["", "?status=timeout&trigger=retry&age=week&task=a&q=a"])
+def test_the_list_of_executions_needs_four_queries_however_long_it_is(
+    site: Client, make_task: Any, asked: str
+) -> None:
+    counts = []
+    for number in range(2):
+        for letter in "abc":
+            add_outcomes(make_task(f"{letter}{number}"), 10 * (number + 1), Status.TIMEOUT)
+        with CaptureQueriesContext(connection) as queries:
+            site.get(EXECUTIONS + asked)
+        counts.append(len(queries))
+
+    assert counts[0] == counts[1] <= 4
