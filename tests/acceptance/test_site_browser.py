@@ -72,11 +72,15 @@ def test_the_log_of_a_running_execution_grows_in_colour_and_is_text(
 
     page.goto(f"{live_server.url}/admin/scheduler/execution/{execution.pk}/change/")
     page.locator("#log").filter(has_text="<script>alert(1)").wait_for()
+    page.get_by_label("Search in the log").fill("the end")
+    before = page.locator("[data-log-found]").text_content()
     ExecutionLog.objects.create(execution=execution, offset=len(first), size=len(second), text=second)
     page.locator("#log").filter(has_text="and the end").wait_for(timeout=5000)
+    page.locator("[data-log-found]").filter(has_text="1").wait_for()
     Execution.objects.filter(pk=execution.pk).update(status=Status.SUCCESS, finished_at=NOON)
     page.locator("#facts").get_by_text("Success").wait_for(timeout=8000)
 
+    assert before == "0"
     assert page.locator("#log").text_content() == f"{NASTY}\nred and the end\n"
     assert page.locator("#log span.a-bold.a-31").text_content() == "red"
     assert page.locator("#log").locator("script, img, a").count() == 0

@@ -86,7 +86,7 @@
         tell(false);
         const text = await answer.text();
         const stays = box && !box.checked;
-        if (text) painters.get(log).paint(text);
+        if (text) { painters.get(log).paint(text); log.dispatchEvent(new CustomEvent("schedsite:grown")); }
         log.dataset.offset = answer.headers.get("X-Next-Offset");
         if (text && !stays) log.scrollTop = log.scrollHeight;
         const isActive = answer.headers.get("X-Is-Active") === "1";
@@ -130,9 +130,14 @@
     let here = -1;
 
     function find() {
+      collect();
+      here = -1;
+      show(0);
+    }
+
+    function collect() {
       const wanted = field.value.toLowerCase();
       ranges = [];
-      here = -1;
       if (wanted.length > 1) {
         const walker = document.createTreeWalker(log, NodeFilter.SHOW_TEXT);
         for (let node = walker.nextNode(); node && ranges.length < 5000; node = walker.nextNode()) {
@@ -145,15 +150,18 @@
           }
         }
       }
-      show(0);
     }
 
-    function show(step) {
-      if (ranges.length && step) here = (here + step + ranges.length) % ranges.length;
+    function mark() {
       found.textContent = field.value.length > 1 ? (here >= 0 ? `${here + 1} / ${ranges.length}` : String(ranges.length)) : "";
       if (!window.CSS || !CSS.highlights) return;
       CSS.highlights.set("s-found", new Highlight(...ranges));
       CSS.highlights.set("s-here", here >= 0 ? new Highlight(ranges[here]) : new Highlight());
+    }
+
+    function show(step) {
+      if (ranges.length && step) here = (here + step + ranges.length) % ranges.length;
+      mark();
       if (here >= 0) {
         const box = ranges[here].getBoundingClientRect();
         log.scrollTop += box.top - log.getBoundingClientRect().top - log.clientHeight / 2;
@@ -161,6 +169,8 @@
     }
 
     field.addEventListener("input", find);
+    // What is searched for is found in what comes later too; the place in the log stays.
+    log.addEventListener("schedsite:grown", () => { if (field.value.length > 1) { collect(); mark(); } });
     field.addEventListener("keydown", (event) => {
       if (event.key === "Enter") { event.preventDefault(); if (!ranges.length) find(); show(event.shiftKey ? -1 : 1); }
     });
