@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-WIDTH, HEIGHT, FOOT = 960, 96, 20
+from scheduler.charts.scales import across, anchor
+
+HEIGHT, FOOT = 96, 20
 
 
 @dataclass(frozen=True)
@@ -42,27 +44,25 @@ def day_strip(buckets: Sequence[Bucket], *, now_at: float, label: str) -> SafeSt
         now_at: where the present is, from 0 at the left end to 1 at the right end.
     """
     most = max((bucket.total for bucket in buckets), default=0) or 1
-    width = WIDTH / max(len(buckets), 1)
+    width = 1 / max(len(buckets), 1)
     tall = HEIGHT - FOOT - 8
     parts = [_bucket(bucket, index * width, width, tall, most) for index, bucket in enumerate(buckets)]
+    labels = [(index * width, bucket.label) for index, bucket in enumerate(buckets) if bucket.label]
     names = format_html_join(
         "",
-        '<text class="s-axis" x="{}" y="{}" text-anchor="middle">{}</text>',
+        '<text class="{}" x="{}" y="{}" text-anchor="{}">{}</text>',
         (
-            (round(index * width, 1), HEIGHT - 5, bucket.label)
-            for index, bucket in enumerate(buckets)
-            if bucket.label and index  # at the edge it would be cut
+            ("s-axis s-wide" if number % 2 else "s-axis", across(place), HEIGHT - 5, anchor(place), text)
+            for number, (place, text) in enumerate(labels)
         ),
     )
-    now_x = round(WIDTH * now_at, 1)
+    now_x = across(now_at)
     return format_html(
-        '<svg class="s-chart s-day" viewBox="0 0 {} {}" role="group" aria-label="{}">'
-        '<line class="s-grid" x1="0" x2="{}" y1="{}" y2="{}"/>{}{}'
+        '<svg class="s-chart s-day" height="{}" role="group" aria-label="{}">'
+        '<line class="s-grid" x1="0" x2="100%" y1="{}" y2="{}"/>{}{}'
         '<line class="s-now" x1="{}" x2="{}" y1="0" y2="{}"/></svg>',
-        WIDTH,
         HEIGHT,
         label,
-        WIDTH,
         HEIGHT - FOOT,
         HEIGHT - FOOT,
         format_html_join("", "{}", ((part,) for part in parts)),
@@ -74,7 +74,7 @@ def day_strip(buckets: Sequence[Bucket], *, now_at: float, label: str) -> SafeSt
 
 
 def _bucket(bucket: Bucket, x: float, width: float, tall: float, most: int) -> SafeString:
-    """Return one column: failures on top of the rest, where they are seen."""
+    """Return one column: failures on top of the rest, where they are seen; `x` and `width` are shares."""
     bottom = float(HEIGHT - FOOT)
     layers = [
         ("success", bucket.succeeded),
@@ -88,7 +88,7 @@ def _bucket(bucket: Bucket, x: float, width: float, tall: float, most: int) -> S
             continue
         height = max(tall * count / most, 2.0)
         bottom -= height
-        rects.append((name, round(x + 1, 1), round(bottom, 1), round(width - 2, 1), round(height, 1)))
+        rects.append((name, across(x + width / 10), round(bottom, 1), across(width * 0.8), round(height, 1)))
     drawn = format_html_join(
         "", '<rect class="s-bar s-{}" x="{}" y="{}" width="{}" height="{}" rx="1"/>', rects
     )
@@ -96,8 +96,8 @@ def _bucket(bucket: Bucket, x: float, width: float, tall: float, most: int) -> S
         '<a href="{}" tabindex="-1"><title>{}</title><rect class="s-hit" x="{}" width="{}" height="{}"/>{}</a>',
         bucket.href,
         bucket.title,
-        round(x, 1),
-        round(width, 1),
+        across(x),
+        across(width),
         HEIGHT - FOOT,
         drawn,
     )

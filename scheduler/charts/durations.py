@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from scheduler.charts.scales import short_duration, ticks
+from scheduler.charts.scales import across, anchor, short_duration, ticks
 
-WIDTH, HEIGHT = 640, 200
-LEFT, RIGHT, TOP, BOTTOM = 46, 76, 10, 24
+HEIGHT, TOP, BOTTOM = 200, 10, 24  # the style sheet gives the room beside
 
 
 @dataclass(frozen=True)
@@ -35,39 +34,26 @@ def duration_chart(
         largest = min(largest, p95 * 4)
     marks = ticks(largest)
     top = max(marks[-1], largest)
-    across, down = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
+    down = HEIGHT - TOP - BOTTOM
 
-    def x(index: int) -> float:
-        return round(LEFT + across * (index + 0.5) / max(len(points), 1), 1)
+    def share(index: int) -> float:
+        return (index + 0.5) / max(len(points), 1)
 
     def y(seconds: float) -> float:
         return round(TOP + down * (1 - min(seconds, top) / top), 1)
 
     grid = format_html_join(
         "",
-        '<line class="s-grid" x1="{}" x2="{}" y1="{}" y2="{}"/><text class="s-axis" x="{}" y="{}" '
+        '<line class="s-grid" x1="0" x2="100%" y1="{}" y2="{}"/><text class="s-axis" x="-6" y="{}" '
         'text-anchor="end">{}</text>',
-        (
-            (LEFT, WIDTH - RIGHT, y(value), y(value), LEFT - 6, y(value) + 4, short_duration(value))
-            for value in [0.0, *marks]
-        ),
+        ((y(value), y(value), y(value) + 4, short_duration(value)) for value in [0.0, *marks]),
     )
     lines = format_html_join(
         "",
-        '<line class="s-level s-level-{}" x1="{}" x2="{}" y1="{}" y2="{}"/><text class="s-axis" x="{}" y="{}">'
-        "{} {}</text>",
+        '<line class="s-level s-level-{}" x1="0" x2="100%" y1="{}" y2="{}"/>'
+        '<text class="s-axis" x="100%" dx="4" y="{}">{} {}</text>',
         (
-            (
-                name,
-                LEFT,
-                WIDTH - RIGHT,
-                y(value),
-                y(value),
-                WIDTH - RIGHT + 4,
-                place,
-                name,
-                short_duration(_round(value)),
-            )
+            (name, y(value), y(value), place, name, short_duration(_round(value)))
             for name, value, place in _levels(p50, p95, y)
         ),
     )
@@ -76,19 +62,21 @@ def duration_chart(
         "",
         '<a href="{}" tabindex="-1"><title>{}</title><circle class="s-dot s-{}" cx="{}" cy="{}" r="{}"/></a>',
         (
-            (point.href, point.title, point.status, x(index), y(point.seconds), radius)
+            (point.href, point.title, point.status, across(share(index)), y(point.seconds), radius)
             for index, point in enumerate(points)
         ),
     )
     step = max(len(points) // 6, 1)
     dates = format_html_join(
         "",
-        '<text class="s-axis" x="{}" y="{}" text-anchor="middle">{}</text>',
-        ((x(index), HEIGHT - 6, points[index].label) for index in range(step // 2, len(points), step)),
+        '<text class="s-axis" x="{}" y="{}" text-anchor="{}">{}</text>',
+        (
+            (across(share(index)), HEIGHT - 6, anchor(share(index)), points[index].label)
+            for index in range(step // 2, len(points), step)
+        ),
     )
     return format_html(
-        '<svg class="s-chart" viewBox="0 0 {} {}" role="group" aria-label="{}">{}{}{}{}</svg>',
-        WIDTH,
+        '<svg class="s-chart s-durations" height="{}" role="group" aria-label="{}">{}{}{}{}</svg>',
         HEIGHT,
         label,
         grid,

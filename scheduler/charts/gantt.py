@@ -8,13 +8,8 @@ from dataclasses import dataclass
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from scheduler.charts.graph import clip
-from scheduler.charts.lanes import BAR, HEAD, LANE, NAMES, WIDTH, lanes_frame
-from scheduler.charts.scales import short_duration, ticks
-
-NOTES = 80
-NARROWEST = 3.0
-LETTERS = 28
+from scheduler.charts.lanes import BAR, HEAD, LANE, NARROWEST, lane_row, lanes_frame, width
+from scheduler.charts.scales import across, short_duration, ticks
 
 
 @dataclass(frozen=True)
@@ -50,77 +45,58 @@ def gantt_chart(lanes: Sequence[GanttLane], *, length: float, now_at: float | No
         length: seconds that the axis has to reach.
         now_at: where the present is, in seconds, or None when the run has ended.
     """
-    marks = ticks(max(length, 0.1), count=6)
     span = max(length, 0.1)
-    across = WIDTH - NAMES - NOTES
-    height = HEAD + LANE * len(lanes) + 4
 
-    def x(seconds: float) -> float:
-        return round(NAMES + across * min(max(seconds / span, 0.0), 1.0), 1)
+    def share(seconds: float) -> float:
+        return min(max(seconds / span, 0.0), 1.0)
 
-    axis = format_html_join(
-        "",
-        '<line class="s-grid" x1="{}" x2="{}" y1="{}" y2="{}"/><text class="s-axis" x="{}" y="14" '
-        'text-anchor="middle">{}</text>',
-        (
-            (x(at), x(at), HEAD - 6, height, x(at), short_duration(at))
-            for at in [0.0, *marks]
-            if at <= span  # the last one may lie beyond the end
-        ),
-    )
-    rows = []
-    for number, lane in enumerate(lanes):
-        top = HEAD + LANE * number
-        middle = top + LANE / 2
-        bars = [_attempt(attempt, middle, x) for attempt in lane.attempts]
-        last = max((x(attempt.end) for attempt in lane.attempts), default=NAMES)
-        rows.append(
-            format_html(
-                '<g><a href="{}"><text class="s-lane-name" x="4" y="{}">{}</text><title>{}</title></a>'
-                '<line class="s-grid" x1="0" x2="{}" y1="{}" y2="{}"/>{}'
-                '<text class="s-axis" x="{}" y="{}">{}</text></g>',
-                lane.href,
-                middle + 4,
-                clip(lane.name, LETTERS),
-                lane.name,
-                WIDTH,
-                top + LANE,
-                top + LANE,
-                format_html_join("", "{}", ((bar,) for bar in bars)),
-                round(last + 8, 1),
-                middle + 4,
-                lane.note,
-            )
-        )
+    marks = [at for at in [0.0, *ticks(span, count=6)] if at <= span]  # the last one may lie beyond the end
+    rows = [
+        lane_row(lane.name, lane.href, number, _lane(lane, HEAD + LANE * (number + 0.5), share))
+        for number, lane in enumerate(lanes)
+    ]
     return lanes_frame(
-        axis,
-        format_html_join("", "{}", ((row,) for row in rows)),
-        height=height,
+        rows,
+        ticks=[(share(at), short_duration(at)) for at in marks],
+        now_at=None if now_at is None else share(now_at),
         label=label,
-        now_x=None if now_at is None else x(now_at),
+        look="s-lanes s-gantt",
     )
 
 
-def _attempt(attempt: Attempt, middle: float, x: Callable[[float], float]) -> SafeString:
-    begin, end = x(attempt.ready), x(attempt.end)
+def _lane(lane: GanttLane, middle: float, share: Callable[[float], float]) -> SafeString:
+    last = max((share(attempt.end) for attempt in lane.attempts), default=0.0)
+    return format_html(
+        '{}<text class="s-axis" x="{}" dx="8" y="{}">{}</text>',
+        format_html_join("", "{}", ((_attempt(attempt, middle, share),) for attempt in lane.attempts)),
+        across(last),
+        middle + 4,
+        lane.note,
+    )
+
+
+def _attempt(attempt: Attempt, middle: float, share: Callable[[float], float]) -> SafeString:
+    begin, end = share(attempt.ready), share(attempt.end)
     shapes = []
     if attempt.start is None:
         if end - begin > NARROWEST:
             shapes.append(_wait(begin, end, middle))
         shapes.append(
-            format_html('<circle class="s-bar s-{}" cx="{}" cy="{}" r="5"/>', attempt.status, end, middle)
+            format_html(
+                '<circle class="s-bar s-{}" cx="{}" cy="{}" r="5"/>', attempt.status, across(end), middle
+            )
         )
     else:
-        start = x(attempt.start)
-        if start - begin >= 1:
+        start = share(attempt.start)
+        if start - begin > NARROWEST / 2:
             shapes.append(_wait(begin, start, middle))
         shapes.append(
             format_html(
                 '<rect class="s-bar s-{}" x="{}" y="{}" width="{}" height="{}" rx="3"/>',
                 attempt.status,
-                start,
+                across(start),
                 middle - BAR / 2,
-                round(max(end - start, NARROWEST), 1),
+                width(start, end),
                 BAR,
             )
         )
@@ -135,7 +111,7 @@ def _attempt(attempt: Attempt, middle: float, x: Callable[[float], float]) -> Sa
 def _wait(begin: float, end: float, middle: float) -> SafeString:
     return format_html(
         '<rect class="g-wait" x="{}" y="{}" width="{}" height="4" rx="2"/>',
-        begin,
+        across(begin),
         middle - 2,
-        round(end - begin, 1),
+        across(end - begin),
     )

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-SIZE, GAP, LEFT, TOP = 24, 3, 44, 18
+from scheduler.charts.scales import across
+
+SIZE, GAP, TOP = 24, 3, 18
+FILLED = 0.89  # of the width of an hour
 
 
 @dataclass(frozen=True)
@@ -39,27 +42,26 @@ def heat_map(cells: Mapping[tuple[int, int], Cell], *, days: Sequence[str], labe
     hours = format_html_join(
         "",
         '<text class="s-axis" x="{}" y="12" text-anchor="middle">{}</text>',
-        ((LEFT + hour * step + SIZE / 2, f"{hour:02d}") for hour in range(0, 24, 2)),
+        ((across((hour + FILLED / 2) / 24), f"{hour:02d}") for hour in range(0, 24, 2)),
     )
     names = format_html_join(
         "",
-        '<text class="s-axis" x="{}" y="{}" text-anchor="end">{}</text>',
-        ((LEFT - 6, TOP + day * step + SIZE / 2 + 4, name) for day, name in enumerate(days)),
+        '<text class="s-axis" x="-6" y="{}" text-anchor="end">{}</text>',
+        ((TOP + day * step + SIZE / 2 + 4, name) for day, name in enumerate(days)),
     )
     none = Cell(0, 0, "")
     squares = format_html_join(
         "",
-        '<rect class="s-heat s-heat-{}" x="{}" y="{}" width="{}" height="{}" rx="4"><title>{}</title></rect>',
+        '<rect class="s-heat s-heat-{}" x="{}" y="{}" width="{}" height="{}" rx="3"><title>{}</title></rect>',
         (
-            (cell.level, LEFT + hour * step, TOP + day * step, SIZE, SIZE, cell.title)
+            (cell.level, across(hour / 24), TOP + day * step, across(FILLED / 24), SIZE, cell.title)
             for day in range(7)
             for hour in range(24)
             for cell in [cells.get((day, hour), none)]
         ),
     )
     return format_html(
-        '<svg class="s-chart s-heat-map" viewBox="0 0 {} {}" role="img" aria-label="{}">{}{}{}</svg>',
-        LEFT + 24 * step,
+        '<svg class="s-chart s-heat-map" height="{}" role="img" aria-label="{}">{}{}{}</svg>',
         TOP + 7 * step,
         label,
         hours,

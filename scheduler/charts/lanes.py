@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-LANE, BAR, HEAD, NAMES, WIDTH = 30, 16, 26, 210, 1200
-NARROWEST = 3.0
+from scheduler.charts.graph import clip
+from scheduler.charts.scales import EDGE, across, anchor
+
+LANE, BAR, HEAD = 30, 16, 26
+NARROWEST = 0.002  # of the span
+LETTERS, LETTERS_OF_A_PHONE = 28, 15
+LABELS_OF_A_PHONE = 4
 
 
 @dataclass(frozen=True)
@@ -41,71 +46,97 @@ def lanes_chart(
         ticks: places from 0 to 1 and what to write there.
         now_at: where the present is, or None when it lies outside.
     """
-    across = WIDTH - NAMES - 10
-    height = HEAD + LANE * len(lanes) + 4
-
-    def x(share: float) -> float:
-        return round(NAMES + across * min(max(share, 0.0), 1.0), 1)
-
-    axis = format_html_join(
-        "",
-        '<line class="s-grid" x1="{}" x2="{}" y1="{}" y2="{}"/><text class="s-axis" x="{}" y="14" '
-        'text-anchor="middle">{}</text>',
-        ((x(at), x(at), HEAD - 6, height, x(at), text) for at, text in ticks),
-    )
-    rows = format_html_join(
-        "", "{}", ((_lane(lane, HEAD + LANE * index, x),) for index, lane in enumerate(lanes))
-    )
-    return lanes_frame(axis, rows, height=height, label=label, now_x=None if now_at is None else x(now_at))
+    rows = [lane_row(lane.name, lane.href, index, _marks(lane, index)) for index, lane in enumerate(lanes)]
+    return lanes_frame(rows, ticks=ticks, now_at=now_at, label=label)
 
 
 def lanes_frame(
-    axis: SafeString, rows: SafeString, *, height: float, label: str, now_x: float | None
+    rows: Sequence[SafeString],
+    *,
+    ticks: Sequence[tuple[float, str]],
+    now_at: float | None,
+    label: str,
+    look: str = "s-lanes",
 ) -> SafeString:
-    """Return a chart of lanes around its axis and rows, with a line at the present when it is shown."""
-    now = ""
-    if now_x is not None:
-        now = format_html(
-            '<line class="s-now" x1="{}" x2="{}" y1="{}" y2="{}"/>', now_x, now_x, HEAD - 6, height
-        )
+    """Return a chart of lanes below its axis, with a line at the present when it is shown."""
+    height = HEAD + LANE * len(rows) + 4
+    each = -(-len(ticks) // LABELS_OF_A_PHONE)
+    axis = format_html_join(
+        "",
+        '<line class="s-grid" x1="{}" x2="{}" y1="{}" y2="{}"/><text class="{}" x="{}" y="14" '
+        'text-anchor="{}">{}</text>',
+        (
+            (
+                across(at),
+                across(at),
+                HEAD - 6,
+                height,
+                "s-axis s-wide" if number % each else "s-axis",
+                across(at),
+                anchor(max(at, EDGE)),  # on the left is room, that of the names
+                text,
+            )
+            for number, (at, text) in enumerate(ticks)
+        ),
+    )
+    now = SafeString("")
+    if now_at is not None:
+        x = across(now_at)
+        now = format_html('<line class="s-now" x1="{}" x2="{}" y1="{}" y2="{}"/>', x, x, HEAD - 6, height)
     return format_html(
-        '<svg class="s-chart s-lanes" viewBox="0 0 {} {}" role="group" aria-label="{}">{}{}{}</svg>',
-        WIDTH,
+        '<svg class="s-chart {}" height="{}" role="group" aria-label="{}">{}{}{}</svg>',
+        look,
         height,
         label,
         axis,
-        rows,
+        format_html_join("", "{}", ((row,) for row in rows)),
         now,
     )
 
 
-def _lane(lane: Lane, top: float, x: Callable[[float], float]) -> SafeString:
-    middle = top + LANE / 2
-    name = format_html(
-        '<a href="{}"><text class="s-lane-name" x="4" y="{}">{}</text><title>{}</title></a>'
-        '<line class="s-grid" x1="0" x2="{}" y1="{}" y2="{}"/>',
-        lane.href,
-        middle + 4,
-        lane.name if len(lane.name) <= 28 else lane.name[:27] + "…",
-        lane.name,
-        WIDTH,
+def lane_row(name: str, href: str, index: int, shapes: SafeString) -> SafeString:
+    """Return a lane: its name, which a phone shows shorter, and what stands in it."""
+    top = HEAD + LANE * index
+    long, short = clip(name, LETTERS), clip(name, LETTERS_OF_A_PHONE)
+    words = format_html('<text class="s-lane-name" y="{}">{}</text>', top + LANE / 2 + 4, long)
+    if short != long:
+        words = format_html(
+            '<text class="s-lane-name s-wide" y="{0}">{1}</text>'
+            '<text class="s-lane-name s-narrow" y="{0}">{2}</text>',
+            top + LANE / 2 + 4,
+            long,
+            short,
+        )
+    return format_html(
+        '<g><a href="{}">{}<title>{}</title></a><rect class="s-rule" y="{}" height="1"/>{}</g>',
+        href,
+        words,
+        name,
         top + LANE,
-        top + LANE,
+        shapes,
     )
+
+
+def width(begin: float, end: float) -> str:
+    """Return how wide a bar is that shows from `begin` to `end`, shares of the span; a short one stays visible."""
+    begin, end = (min(max(share, 0.0), 1.0) for share in (begin, end))
+    return across(max(end - begin, NARROWEST))
+
+
+def _marks(lane: Lane, index: int) -> SafeString:
+    top = HEAD + LANE * index + (LANE - BAR) / 2
     shapes = []
     for mark in lane.marks:
-        begin = x(mark.begin)
-        width = round(max(x(mark.end) - begin, NARROWEST), 1)
         shape = format_html(
             '<rect class="s-bar s-{}" x="{}" y="{}" width="{}" height="{}" rx="2"><title>{}</title></rect>',
             mark.status,
-            begin,
-            middle - BAR / 2,
-            width,
+            across(mark.begin),
+            top,
+            width(mark.begin, mark.end),
             BAR,
             mark.title,
         )
         if mark.href:
             shape = format_html('<a href="{}" tabindex="-1">{}</a>', mark.href, shape)
         shapes.append(shape)
-    return format_html("<g>{}{}</g>", name, format_html_join("", "{}", ((shape,) for shape in shapes)))
+    return format_html_join("", "{}", ((shape,) for shape in shapes))

@@ -1,10 +1,11 @@
-"""From values to places: heights, ticks of an axis, and lengths of time in short."""
+"""From values to places: heights, shares of a width, ticks of an axis, and lengths of time in short."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 
+EDGE = 0.05  # half a label on a phone
 STEPS = (
     0.1,
     0.2,
@@ -40,6 +41,16 @@ def bar_height(seconds: float | None, longest: float, usual: float, *, least: in
     is_even = longest <= 6 * usual
     share = seconds / longest if is_even else math.log1p(seconds) / math.log1p(longest)
     return round(least + (most - least) * min(share, 1.0))
+
+
+def across(share: float) -> str:
+    """Return a share of the width as SVG takes it; so a chart gets narrower while its letters keep their size."""
+    return f"{round(100 * min(max(share, 0.0), 1.0), 2):g}%"
+
+
+def anchor(share: float) -> str:
+    """Return which end of a label stands at its place on an axis: at the edges the one that keeps it inside."""
+    return "start" if share < EDGE else "end" if share > 1 - EDGE else "middle"
 
 
 def ticks(largest: float, *, count: int = 4) -> list[float]:

@@ -157,15 +157,15 @@ def test_marks_that_reach_beyond_the_span_are_cut_and_short_ones_stay_visible() 
         label="l",
     )
 
-    xs, widths = ([float(v) for v in attributes(svg, "s-bar", name)] for name in ("x", "width"))
-    assert xs[0] == 210
-    assert widths == [490, 3]
+    assert attributes(svg, "s-bar", "x") == ["0%", "50%"]
+    assert attributes(svg, "s-bar", "width") == ["50%", "0.2%"]
 
 
-def test_a_long_name_is_shortened_and_whole_when_pointed_at() -> None:
+def test_a_long_name_is_shortened_more_on_a_phone_and_whole_when_pointed_at() -> None:
     svg = lanes_chart([Lane("n" * 60, "/", [])], ticks=[], now_at=None, label="l")
 
-    assert texts(svg) == ["n" * 27 + "…"]
+    assert texts(svg) == ["n" * 27 + "…", "n" * 14 + "…"]
+    assert attributes(svg, "s-lane-name s-narrow", "class")
     assert f"<title>{'n' * 60}</title>" in svg
 
 
@@ -253,10 +253,10 @@ def test_bars_of_a_run_begin_where_attempts_began_and_show_what_waited() -> None
 
     svg = gantt_chart([lane], length=100, now_at=None, label="l")
 
-    assert attributes(svg, "s-bar s-success", "x") == ["437.5"]
-    assert attributes(svg, "s-bar s-success", "width") == ["227.5"]
-    assert attributes(svg, "g-wait", "x") == ["210.0", "665.0"]
-    assert attributes(svg, "s-bar s-skipped", "cx") == ["1120.0"]
+    assert attributes(svg, "s-bar s-success", "x") == ["25%"]
+    assert attributes(svg, "s-bar s-success", "width") == ["25%"]
+    assert attributes(svg, "g-wait", "x") == ["0%", "50%"]
+    assert attributes(svg, "s-bar s-skipped", "cx") == ["100%"]
 
 
 def test_a_run_of_no_length_is_drawn() -> None:
@@ -264,5 +264,55 @@ def test_a_run_of_no_length_is_drawn() -> None:
         [GanttLane("a", "/", [Attempt(0, 0, 0, "success", "t", "/")])], length=0, now_at=0, label="l"
     )
 
-    assert attributes(svg, "s-bar", "width") == ["3.0"]
+    assert attributes(svg, "s-bar", "width") == ["0.2%"]
     assert texts(svg)[0] == "0s"
+
+
+def anchors(svg: str) -> dict[str, str]:
+    """Return by label which of its ends stands at its place."""
+    found = ElementTree.fromstring(svg).iter("text")
+    return {element.text or "": element.attrib.get("text-anchor", "") for element in found}
+
+
+def test_labels_at_the_edges_of_the_day_reach_inwards() -> None:
+    labels = {0: "00:00", 48: "12:00", 95: "23:30"}
+    svg = day_strip([Bucket("/", "t", label=labels.get(i, "")) for i in range(96)], now_at=0.5, label="l")
+
+    assert anchors(svg) == {"00:00": "start", "12:00": "middle", "23:30": "end"}
+
+
+def test_the_label_at_the_end_of_lanes_reaches_inwards() -> None:
+    svg = lanes_chart([], ticks=[(0, "first"), (0.5, "half"), (1, "last")], now_at=None, label="l")
+
+    assert anchors(svg) == {"first": "middle", "half": "middle", "last": "end"}
+
+
+def test_dates_at_the_edges_of_durations_reach_inwards() -> None:
+    points = [Point("/", "t", "success", 1, f"d{number}") for number in range(120)]
+
+    svg = duration_chart(points[:12], p50=None, p95=None, label="l")
+
+    assert anchors(svg)["d1"] == "middle"
+    assert anchors(svg)["d11"] == "end"
+
+
+def test_a_phone_shows_few_labels_of_an_axis_of_lanes() -> None:
+    svg = lanes_chart([], ticks=[(hour / 12, f"{hour}") for hour in range(12)], now_at=None, label="l")
+
+    wide = attributes(svg, "s-axis s-wide", "x")
+    assert len(texts(svg)) - len(wide) == 4
+
+
+@pytest.mark.parametrize(
+    "svg",
+    [
+        duration_chart([Point("/", "t", "success", 1, "d")], p50=1, p95=1, label="l"),
+        heat_map({}, days=list("MTWTFSS"), label="l"),
+        day_strip([Bucket("/", "t", 1)], now_at=0.5, label="l"),
+        lanes_chart([Lane("a", "/", [])], ticks=[(0.5, "12:00")], now_at=0.5, label="l"),
+        gantt_chart([GanttLane("a", "/", [])], length=2, now_at=1, label="l"),
+    ],
+    ids=["durations", "heat", "day", "lanes", "gantt"],
+)
+def test_charts_get_narrower_while_their_letters_keep_their_size(svg: str) -> None:
+    assert "viewBox" not in svg and "height" in ElementTree.fromstring(svg).attrib
