@@ -30,6 +30,16 @@
     }
   }
 
+  // --- the log beside the history ------------------------------------------------------------------
+
+  function showWhose(pane, button) {
+    const row = button?.closest("tr");
+    if (!row) return;
+    for (const other of row.parentElement.querySelectorAll("[aria-current]")) other.removeAttribute("aria-current");
+    row.setAttribute("aria-current", "true");
+    pane.scrollIntoView({ block: "nearest" });
+  }
+
   // --- dialog --------------------------------------------------------------------------------------
 
   document.addEventListener("htmx:afterSwap", (event) => {
@@ -38,6 +48,7 @@
       dialog.setAttribute("aria-label", dialog.querySelector("h2")?.textContent || "");
       if (!dialog.open) dialog.showModal();
     }
+    if (event.target.id === "s-log-pane") showWhose(event.target, event.detail.requestConfig?.elt);
     showFailing();
   });
   document.addEventListener("click", (event) => {
