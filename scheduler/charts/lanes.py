@@ -19,13 +19,18 @@ LABELS_OF_A_PHONE = 4
 
 @dataclass(frozen=True)
 class Mark:
-    """An execution or a slot to come, from `begin` to `end` as shares of the span; `status` is "planned" for a slot."""
+    """An execution or a slot to come, from `begin` to `end` as shares of the span; `status` is "planned" for a slot.
+
+    Attributes:
+        is_many: it stands for many that are too near to each other to be drawn one by one.
+    """
 
     begin: float
     end: float
     status: str
     title: str
     href: str = ""
+    is_many: bool = False
 
 
 @dataclass(frozen=True)
@@ -127,6 +132,9 @@ def _marks(lane: Lane, index: int) -> SafeString:
     top = HEAD + LANE * index + (LANE - BAR) / 2
     shapes = []
     for mark in lane.marks:
+        if mark.is_many:
+            shapes.append(_many(mark, top + BAR / 2))
+            continue
         shape = format_html(
             '<rect class="s-bar s-{}" x="{}" y="{}" width="{}" height="{}" rx="2"><title>{}</title></rect>',
             mark.status,
@@ -140,3 +148,16 @@ def _marks(lane: Lane, index: int) -> SafeString:
             shape = format_html('<a href="{}" tabindex="-1">{}</a>', mark.href, shape)
         shapes.append(shape)
     return format_html_join("", "{}", ((shape,) for shape in shapes))
+
+
+def _many(mark: Mark, middle: float) -> SafeString:
+    """Return a row of dashes, which nobody takes for one long run."""
+    return format_html(
+        '<line class="s-many s-{}" x1="{}" x2="{}" y1="{}" y2="{}"><title>{}</title></line>',
+        mark.status,
+        across(mark.begin),
+        across(mark.end),
+        middle,
+        middle,
+        mark.title,
+    )

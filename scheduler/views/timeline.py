@@ -22,12 +22,16 @@ from scheduler.choices import Status
 from scheduler.engine.schedules import parse_schedule, slots_between
 from scheduler.models import Execution, Task
 from scheduler.statistics import typical
-from scheduler.templatetags.scheduler_site import duration, local_text
+from scheduler.templatetags.scheduler_site import duration, in_words, local_text
 from scheduler.views.shell import now, page, query, require, whole_number
 
 LANES = 40
 MOST_MARKS = 1200
-MOST_SLOTS_A_LANE = 100
+MOST_SLOTS_A_LANE = 300
+NEAR, FEW = (
+    1 / 120,
+    3,
+)  # of the span; slots nearer to each other are drawn as one when there are more than a few
 ZOOMS = (1, 3, 6, 12, 24)
 LONGEST = timedelta(days=2)  # an execution that began earlier is not looked for
 
@@ -149,19 +153,45 @@ def _planned(
         return []
     schedule = parse_schedule(task.schedule, task.zone)
     slots = slots_between(schedule, max(begin, present), end, limit=MOST_SLOTS_A_LANE)
-    marks = [
+    groups = _neighbours(slots, length * NEAR)
+    if len(slots) == MOST_SLOTS_A_LANE:
+        groups[-1].append(end)  # the rest is not looked for
+    return [mark for group in groups for mark in _slots(task, group, begin, length, usual)]
+
+
+def _neighbours(slots: Sequence[datetime], near: timedelta) -> list[list[datetime]]:
+    """Return the slots, which rise, in groups whose members are nearer to each other than can be told apart."""
+    groups: list[list[datetime]] = []
+    for slot in slots:
+        if groups and slot - groups[-1][-1] < near:
+            groups[-1].append(slot)
+        else:
+            groups.append([slot])
+    return groups
+
+
+def _slots(
+    task: Task, group: Sequence[datetime], begin: datetime, length: timedelta, usual: timedelta
+) -> list[Mark]:
+    """Return a mark for each slot of a few, and one for all of many."""
+    first, last = group[0], group[-1]
+    if len(group) > FEW:
+        words = [
+            _("Planned"),
+            in_words(task),
+            f"{local_text(first, task.zone)} – {local_text(last, task.zone)}",
+        ]
+        places = (first - begin) / length, (last - begin) / length
+        return [Mark(*places, status="planned", title=" · ".join(words), is_many=True)]
+    return [
         Mark(
             (slot - begin) / length,
             (slot + usual - begin) / length,
             "planned",
             f"{_('Planned')} · {local_text(slot, task.zone)}",
         )
-        for slot in slots
+        for slot in group
     ]
-    if len(slots) == MOST_SLOTS_A_LANE:  # too many to draw each: one bar says that it goes on
-        rest = _("Planned from %(time)s on, again and again") % {"time": local_text(slots[-1], task.zone)}
-        marks[-1] = Mark((slots[-1] - begin) / length, 1.0, "planned", rest)
-    return marks
 
 
 def _ticks(begin: datetime, length: timedelta, zone: ZoneInfo) -> list[tuple[float, str]]:

@@ -804,6 +804,29 @@ def test_the_timeline_shows_what_ran_and_what_is_planned(site: Client, make_task
     assert "s-now" in chart
 
 
+def test_slots_that_are_too_near_to_be_told_apart_are_drawn_as_one_row_that_says_how_often(
+    site: Client, make_task: Any
+) -> None:
+    make_task("dense", task_schedule="*/5 * * * *")
+    make_task("sparse", task_schedule="0 */6 * * *")
+
+    html = text_of(site.get(reverse("admin:scheduler_timeline"), {"at": "2099-06-01T00:00Z"}))
+
+    dense, sparse = html.split("<svg")[1].split("<g>")[1:]
+    assert dense.count("s-many s-planned") == 1 and "s-bar" not in dense
+    assert "Planned · Every 5 minutes · 2099-06-01 00:05:00 UTC – 2099-06-02 00:00:00 UTC" in dense
+    assert sparse.count("s-bar s-planned") == 4 and "s-many" not in sparse
+
+
+def test_a_row_of_near_slots_ends_where_the_schedule_pauses(site: Client, make_task: Any) -> None:
+    make_task("a", task_schedule="* 9-10 * * *")
+
+    html = text_of(site.get(reverse("admin:scheduler_timeline"), {"at": "2099-06-01T00:00Z"}))
+
+    assert html.count("s-many") == 1
+    assert "2099-06-01 09:00:00 UTC – 2099-06-01 10:59:00 UTC" in html
+
+
 @pytest.mark.parametrize(
     "query",
     ["at=x", "at=0001-01-01T00:00Z", "hours=0", "hours=9999", "page=99999999999", "at=9999-12-31T23:59Z"],
