@@ -129,8 +129,8 @@ def language_of_schedules() -> str:
 
 
 @register.filter
-def strip(executions: Sequence[Execution]) -> SafeString:
-    """Return the latest executions as bars: height is duration, colour is outcome, each a link."""
+def strip(executions: Sequence[Execution], most: int = STRIP) -> SafeString:
+    """Return the latest executions as `most` bars: height is duration, colour is outcome, each a link."""
     # Resolved once: a list of tasks has hundreds of bars.
     before, after = reverse("admin:scheduler_execution_change", args=[0]).rsplit("0", 1)
     bars = [
@@ -140,9 +140,9 @@ def strip(executions: Sequence[Execution]) -> SafeString:
             row.status,
             row.duration,
         )
-        for row in executions[-STRIP:]
+        for row in executions[-most:]
     ]
-    return outcome_strip(bars, slots=STRIP, label=_("Latest executions"))
+    return outcome_strip(bars, slots=max(len(bars), STRIP), label=_("Latest executions"))
 
 
 @register.filter(name="retold")

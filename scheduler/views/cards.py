@@ -42,15 +42,15 @@ class TaskCard:
     is_running: bool
 
 
-def task_cards(tasks: Sequence[Task], present: datetime) -> list[TaskCard]:
-    """Return the cards of `tasks`; two queries."""
-    recent = selectors.recent_executions([task.pk for task in tasks], STRIP)
-    return [_card(task, recent[task.pk], present) for task in tasks]
+def task_cards(tasks: Sequence[Task], present: datetime, *, bars: int = STRIP) -> list[TaskCard]:
+    """Return the cards of `tasks` with their latest `bars` executions; two queries."""
+    recent = selectors.recent_executions([task.pk for task in tasks], bars)
+    return [_card(task, recent[task.pk], present, bars) for task in tasks]
 
 
-def _card(task: Task, rows: Sequence[Execution], present: datetime) -> TaskCard:
+def _card(task: Task, rows: Sequence[Execution], present: datetime, bars: int) -> TaskCard:
     is_running = any(row.status == Status.RUNNING for row in rows)
-    return TaskCard(task, status_sentence(task, rows, present), strip(rows), is_running)
+    return TaskCard(task, status_sentence(task, rows, present), strip(rows, bars), is_running)
 
 
 def state_filter(state: str) -> Q:

@@ -30,6 +30,7 @@ from scheduler.views.graph import bounded, task_graph
 from scheduler.views.places import asked, task_page_cards
 from scheduler.views.shell import now, page, require
 
+BARS = 90
 CHART_POINTS = 120
 GRAPH_TASKS = 60
 REVISIONS = 30
@@ -48,7 +49,7 @@ def task_page(request: HttpRequest, pk: int) -> HttpResponse:
     context = {
         "title": task.name,
         "task": task,
-        "card": task_cards([task], present)[0],
+        "card": task_cards([task], present, bars=BARS)[0],
         "statistics": statistics,
         "shares": _shares(statistics),
         "chart": _chart(task, statistics),

@@ -856,6 +856,17 @@ def test_the_overview_shows_what_is_stuck_and_what_is_late(site: Client, make_ta
     assert "of about 3.00 s" in html
 
 
+def test_the_page_of_a_task_shows_more_executions_than_its_card(site: Client, make_task: Any) -> None:
+    task = make_task("a")
+    add_outcomes(task, 100)
+
+    page = text_of(site.get(reverse("admin:scheduler_task_page", args=[task.pk])))
+    cards = text_of(site.get(reverse("admin:scheduler_task_changelist")))
+
+    strips = [html.split('class="s-strip"')[1].split("</svg>")[0] for html in (page, cards)]
+    assert [strip.count("s-bar") for strip in strips] == [90, 30]
+
+
 def test_the_day_strip_marks_slots_that_fall_together(site: Client, make_task: Any) -> None:
     now = datetime.now(UTC)
     hour = (now + timedelta(hours=3)).hour
