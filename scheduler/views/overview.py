@@ -69,7 +69,7 @@ def _read(request: HttpRequest) -> dict[str, Any]:
     return {
         **attention,
         "attention_count": sum(map(len, attention.values())),
-        "running": [(row, usual.get(row.task_id)) for row in running],
+        "running": [_going(row, usual.get(row.task_id), present) for row in running],
         "upcoming": list(selectors.next_up()),
         "counts": [(s.value, s.label, counts[s], link + s.value) for s in Status if s in counts],
         "day": _day(present),
@@ -83,6 +83,14 @@ def _usual(running: list[Execution]) -> dict[int, Typical]:
     recent = selectors.recent_executions([row.task_id for row in running])
     found = {pk: typical(rows) for pk, rows in recent.items()}
     return {pk: value for pk, value in found.items() if value is not None}
+
+
+def _going(
+    row: Execution, usual: Typical | None, present: datetime
+) -> tuple[Execution, Typical | None, datetime | None]:
+    """Return an execution with what is typical of it, and when it ends then; None when it should have ended."""
+    ends = row.started_at + timedelta(seconds=usual.p50) if usual and row.started_at else None
+    return row, usual, ends if ends and ends > present else None
 
 
 def _waiting(present: datetime) -> Any:

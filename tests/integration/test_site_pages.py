@@ -12,6 +12,7 @@ import pytest
 from django.contrib.auth.models import Group, User
 from django.core.cache import cache
 from django.db import OperationalError, connection
+from django.db.models import F
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
@@ -854,6 +855,30 @@ def test_the_overview_shows_what_is_stuck_and_what_is_late(site: Client, make_ta
     assert "Slow" in attention and "runs far longer than usual" in attention
     assert "Waiting" in attention and "is late" in attention
     assert "of about 3.00 s" in html
+
+
+def test_the_overview_says_when_what_runs_should_end_in_the_zone_of_its_task(
+    site: Client, make_task: Any
+) -> None:
+    now = datetime.now(UTC)
+    task = make_task("a", task_timezone="Asia/Tokyo")
+    add_outcomes(task, 5, begin=now - timedelta(days=1))
+    Execution.objects.update(finished_at=F("started_at") + timedelta(hours=2))
+    started = now - timedelta(minutes=30)
+    Execution.objects.create(
+        task=task, status="running", trigger="manual", queued_at=started, started_at=started
+    )
+
+    html = text_of(site.get(reverse("admin:index")))
+
+    assert re.search(r"ends about <time [^>]*>[^<]*\d\d:\d\d JST</time>", html)
+    assert "s-single" not in html
+
+
+def test_next_up_takes_all_the_width_when_nothing_runs(site: Client, make_task: Any) -> None:
+    make_task("a", task_schedule="0 * * * *")
+
+    assert "s-columns s-single" in text_of(site.get(reverse("admin:index")))
 
 
 def test_the_page_of_a_task_shows_more_executions_than_its_card(site: Client, make_task: Any) -> None:
