@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from scheduler.choices import Status
-from scheduler.models import Execution, ExecutionLog, Task
+from scheduler.models import Execution, ExecutionLog, Run, Task
 from scheduler.services.demonstration import seed_demonstration
 from tests.conftest import NOON
 
@@ -217,6 +217,7 @@ def test_no_page_is_wider_than_a_phone(page: Any, live_server: Any) -> None:
     seed_demonstration(now=datetime.now(UTC), days=3, task_count=12)
     page.set_viewport_size({"width": 390, "height": 844})
     task, execution = Task.objects.get(task_id="backup_database"), Execution.objects.latest("pk")
+    run = Run.objects.latest("pk")
     addresses = [
         "",
         "scheduler/task/",
@@ -225,6 +226,9 @@ def test_no_page_is_wider_than_a_phone(page: Any, live_server: Any) -> None:
         f"scheduler/task/{task.pk}/change/",
         f"scheduler/task/{task.pk}/executions/",
         f"scheduler/execution/{execution.pk}/change/",
+        "scheduler/run/",
+        f"scheduler/run/{run.pk}/change/",
+        "notifications/delivery/",
         *(f"scheduler/task/{name}/" for name in ("timeline", "system", "import", "export", "new")),
     ]
 
@@ -236,6 +240,61 @@ def test_no_page_is_wider_than_a_phone(page: Any, live_server: Any) -> None:
             wide[address] = width
 
     assert wide == {}
+
+
+@pytest.mark.parametrize("width", [390, 768, 1024])
+def test_charts_show_the_newest_without_scrolling(page: Any, live_server: Any, width: int) -> None:
+    seed_demonstration(now=datetime.now(UTC), days=3, task_count=12)
+    page.set_viewport_size({"width": width, "height": 844})
+    task = Task.objects.get(task_id="backup_database")
+    shown = {
+        "scheduler/task/timeline/": ".s-now",
+        "": ".s-day .s-axis, .s-day .s-now",
+        f"scheduler/task/{task.pk}/": ".s-durations .s-axis, .s-durations .s-dot, .s-heat",
+    }
+
+    rights = {}
+    for address, shapes in shown.items():
+        page.goto(f"{live_server.url}/admin/{address}")
+        boxes = page.locator(shapes).evaluate_all("all => all.map((one) => one.getBoundingClientRect())")
+        rights[address] = max(box["right"] for box in boxes)
+
+    assert all(right <= width for right in rights.values()), rights
+
+
+@pytest.mark.parametrize("width", [390, 768])
+def test_buttons_of_the_table_of_tasks_are_in_reach_on_a_narrow_screen(
+    page: Any, live_server: Any, make_task: Any, width: int
+) -> None:
+    make_task("a", task_name="Alpha", task_schedule="0 2 * * *")
+    page.set_viewport_size({"width": width, "height": 844})
+    page.goto(f"{live_server.url}/admin/scheduler/task/?view=table")
+
+    for role, name in (("button", "Run now: Alpha"), ("link", "History: Alpha")):
+        box = page.get_by_role(role, name=name).bounding_box()
+        assert box["x"] + box["width"] <= width
+
+
+def test_the_head_of_the_history_stays_and_the_row_of_the_log_is_marked(
+    page: Any, live_server: Any, make_task: Any
+) -> None:
+    store_executions(make_task("a"), 20)
+    for execution in Execution.objects.all():
+        ExecutionLog.objects.create(execution=execution, offset=0, size=2, text="x\n")
+    Execution.objects.update(log_size=2)
+    page.goto(f"{live_server.url}/admin/scheduler/task/")
+    page.get_by_role("link", name="History", exact=True).click()
+    dialog = page.locator("#s-dialog[open]")
+
+    dialog.get_by_role("button", name="Log").nth(15).click()
+    dialog.locator("#s-log-pane pre").wait_for()
+    dialog.get_by_role("button", name="Log").nth(17).click()
+    page.wait_for_function("document.querySelectorAll('#s-dialog tr')[18].hasAttribute('aria-current')")
+    page.locator("#s-dialog").evaluate("(one) => one.scrollTo(0, 9999)")
+
+    assert dialog.locator("tr[aria-current]").count() == 1
+    assert page.locator("#s-dialog").evaluate("(one) => one.scrollTop") > 100
+    assert dialog.get_by_role("button", name="Close").evaluate("(one) => one.getBoundingClientRect().top > 0")
 
 
 def test_a_lost_connection_is_said_and_heals(page: Any, live_server: Any, make_task: Any) -> None:
