@@ -11,6 +11,7 @@ from django.db.models import Max, OuterRef, Q, Subquery
 from notifications.choices import Scope, State
 from notifications.models import Delivery, NotificationRule, RuleChannel
 from notifications.rules import OVERDUE, RECOVERED, Outcome
+from scheduler.choices import FAILED
 from scheduler.models import Execution, Task
 
 FAILURES_READ = 200
@@ -80,11 +81,25 @@ def told_at(conditions: Iterable[Q]) -> dict[tuple[int, int, bool], datetime]:
     return found
 
 
-def last_overdue(rule_pks: Collection[int], task_pks: Collection[int]) -> dict[tuple[int, int], datetime]:
-    """Return the latest missed deadline that each rule has told of, by rule and task; one query."""
-    rows = Delivery.objects.filter(rule__in=rule_pks, task__in=task_pks, event=OVERDUE).order_by()
-    grouped = rows.values_list("rule_id", "task_id").annotate(last=Max("occurred_at"))
-    return {(rule, task): last for rule, task, last in grouped if rule is not None and task is not None}
+def last_unseen_alerts(
+    rule_pks: Collection[int], task_pks: Collection[int]
+) -> dict[tuple[int, int], datetime]:
+    """Return the latest alert that outcomes do not tell of and that no recovery followed, by rule and task; one query.
+
+    Such are missed deadlines, and failures from which their run was resumed: they are no outcomes any more.
+    """
+    is_unseen = Q(event=OVERDUE) | Q(event__in=sorted(FAILED), execution__is_outcome=False)
+    rows = Delivery.objects.filter(is_unseen | Q(event=RECOVERED), rule__in=rule_pks, task__in=task_pks)
+    grouped = rows.order_by().values_list("rule_id", "task_id")
+    found = grouped.annotate(
+        alert=Max("occurred_at", filter=is_unseen), recovered=Max("occurred_at", filter=Q(event=RECOVERED))
+    )
+    return {
+        (rule, task): alert
+        for rule, task, alert, recovered in found
+        if rule is not None and task is not None and alert is not None
+        if recovered is None or recovered < alert
+    }
 
 
 def latest_deliveries(channel_pks: Collection[int]) -> dict[int, Delivery]:

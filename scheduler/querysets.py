@@ -31,8 +31,9 @@ class TaskQuerySet(models.QuerySet["Task"]):
     """Reads of tasks."""
 
     def due(self, now: datetime) -> TaskQuerySet:
-        """Tasks with a slot at or before `now`, the longest due first."""
-        return self.filter(enabled=True, deleted_at=None, next_run_at__lte=now).order_by("next_run_at", "pk")
+        """Tasks with a slot at or before `now` that are not set aside, the longest due first."""
+        due = self.filter(enabled=True, deleted_at=None, next_run_at__lte=now, schedule_error="")
+        return due.order_by("next_run_at", "pk")
 
     def tagged(self, tag: str) -> TaskQuerySet:
         """Tasks that carry `tag`, told apart by case."""

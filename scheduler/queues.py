@@ -35,12 +35,14 @@ def _broker(queue: str) -> Broker:
 def wake(queue: str, *, count: int = 1) -> None:
     """Ask up to `count` workers of `queue` to look for work; never raises.
 
-    Messages that wait already count: when workers are busy, more of them would only pile up. When the
-    queue cannot be reached, the dispatcher wakes again while something is queued.
+    Messages that wait already count: when workers are busy, more of them would only pile up. They may be those of
+    another job, so one is always sent while there are few. When the queue cannot be reached, the dispatcher wakes
+    again while something is queued.
     """
     try:
         broker = _broker(queue)
-        wanted = min(count, settings.SCHEDULER_WORKERS) - (broker.queue_size() or 0)
+        waiting = broker.queue_size() or 0
+        wanted = max(min(count, settings.SCHEDULER_WORKERS) - waiting, 1 if waiting < MOST_WAITING else 0)
         for _ in range(wanted):
             async_task(WORK, broker=broker, cluster=queue, timeout=-1, save=False)
     except Exception:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from zoneinfo import ZoneInfo
 
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from scheduler.choices import FAILED, RAN, Status
+from scheduler.engine.zones import shown_zone
 from scheduler.models import Execution, Task
 from scheduler.phrases import retold
 
@@ -44,7 +44,7 @@ def moment(at: datetime, zone: str, now: datetime) -> str:
 
 def _time_and_day(at: datetime, zone: str, now: datetime) -> tuple[str, str]:
     """Return the time on the clocks of `zone`, and the day: “today”, “yesterday”, “tomorrow” or its date in words."""
-    place = ZoneInfo(zone)
+    place = shown_zone(zone)
     local, today = at.astimezone(place), now.astimezone(place).date()
     near = {0: "today", -1: "yesterday", 1: "tomorrow"}.get((local.date() - today).days)
     day = near or date_format(local, _("j M") if local.year == today.year else _("j M Y"))

@@ -9,7 +9,6 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.db import connection
@@ -19,6 +18,8 @@ from django.db.models.functions import Coalesce
 from scheduler.charts.scales import percentile
 from scheduler.choices import FAILED, RAN, Status, Trigger
 from scheduler.engine.schedules import count_slots, parse_schedule, slots_between
+from scheduler.engine.zones import shown_zone
+from scheduler.exceptions import InvalidScheduleError
 from scheduler.models import Execution, ExecutionLog, Process, Task
 from scheduler.querysets import ExecutionQuerySet
 
@@ -95,7 +96,7 @@ def task_statistics(task: Task) -> TaskStatistics:
 
 def by_hour_of_week(rows: Iterable[Ran], zone: str) -> dict[tuple[int, int], list[Ran]]:
     """Return executions by (weekday from Monday, hour) as clocks in `zone` show them."""
-    place = ZoneInfo(zone)
+    place = shown_zone(zone)
     found: dict[tuple[int, int], list[Ran]] = defaultdict(list)
     for row in rows:
         local = row.at.astimezone(place)
@@ -221,7 +222,10 @@ def _add_planned(loads: list[Load], begin: datetime, now: datetime, end: datetim
         .order_by("-count")[:MOST_SCHEDULES]
     )
     for expression, zone, count in schedules:
-        schedule = parse_schedule(expression, zone or settings.SCHEDULER_TIME_ZONE)
+        try:
+            schedule = parse_schedule(expression, zone or settings.SCHEDULER_TIME_ZONE)
+        except InvalidScheduleError:  # the dispatcher will mark its tasks
+            continue
         slots = slots_between(schedule, now, end, limit=MOST_SLOTS)
         if len(slots) < MOST_SLOTS:
             for slot in slots:

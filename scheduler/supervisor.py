@@ -71,6 +71,7 @@ class Supervisor:
         self._record_at = self._give_up_at = float("inf")
         self._claim_at = self._orders_at = self._read_at = self._beat_at = self._adopt_at = 0.0
         self._is_flooded = False
+        self._left = 0  # executions of this process that could not be taken over yet
 
     # --- the loop -----------------------------------------------------------------------------------
 
@@ -116,6 +117,8 @@ class Supervisor:
             return False
         if is_stopping() and settings.SCHEDULER_STOP == "leave":
             return True
+        if self._left and not is_stopping():
+            return False
         return not self.watched and (is_stopping() or self._claim_at > monotonic())
 
     def _gives_up(self) -> bool:
@@ -162,7 +165,7 @@ class Supervisor:
             crashpoints.passed("spawn.before")
             command = start(spec, self.spool)
             crashpoints.passed("spawn.after")
-        except StartError as error:
+        except (StartError, OSError) as error:
             report = Report(claimed, Status.TECHNICAL_FAILURE, datetime.now(UTC), reason=str(error))
             self._add_report(report)
             return
@@ -186,7 +189,7 @@ class Supervisor:
         if not mine:
             return
         logger.warning("taking over %d executions that nobody looks after", len(mine))
-        running, ended, never = recovery.recover(mine, self.spool, now=datetime.now(UTC))
+        running, ended, never, self._left = recovery.recover(mine, self.spool, now=datetime.now(UTC))
         for claimed, command in running:
             self._watch(claimed, command, offset=_stored_until(claimed.execution_id))
         for report in ended:
@@ -202,7 +205,7 @@ class Supervisor:
                 self.spool, recovery.command_spec(claimed, {}), offset=_stored_until(claimed.execution_id)
             )
         except OSError:
-            return report
+            return replace(report, log_size=None)
         pieces = _pieces(claimed, reader, is_final=True)
         reader.close()
         return _with_log(report, reader, pieces)

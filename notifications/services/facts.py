@@ -16,7 +16,7 @@ from notifications.choices import Event, State
 from notifications.models import Delivery
 from notifications.rules import BrokenRuleError, is_settled, replay
 from scheduler.config_file.notify_rules import TEMPLATE_NAMES
-from scheduler.engine.zones import zone_of
+from scheduler.engine.zones import shown_zone
 from scheduler.models import Execution, Task
 from scheduler.selectors import read_log
 
@@ -166,7 +166,7 @@ def _local(at: datetime | None, zone: str) -> str | None:
     """Return an instant as people of the zone read it, with the offset."""
     if at is None:
         return None
-    local = at.astimezone(zone_of(zone))
+    local = at.astimezone(shown_zone(zone))
     offset = f"{local:%z}"
     return f"{local:%Y-%m-%d %H:%M:%S} {offset[:3]}:{offset[3:]}"
 

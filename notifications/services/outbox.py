@@ -20,7 +20,6 @@ from notifications import selectors
 from notifications.choices import Event, Scope, State
 from notifications.models import Delivery, NotificationRule, RuleChannel
 from notifications.rules import (
-    OVERDUE,
     RECOVERED,
     BrokenRuleError,
     Outcome,
@@ -153,7 +152,7 @@ def _find(rules: Rules, executions: Iterable[Execution]) -> list[Firing]:
     remembered = [group.task.pk for group in groups if any(_remembers(rule) for _row, rule in group.rules)]
     _lock(LOCK_TASKS, {pk % 2**31 for pk in remembered})
     histories = _read_histories(readers)
-    overdue = _read_overdue(readers)
+    unseen = _read_unseen_alerts(readers)
     found: list[Firing] = []
     for group in groups:
         for row, rule in group.rules:
@@ -165,7 +164,7 @@ def _find(rules: Rules, executions: Iterable[Execution]) -> list[Firing]:
                 ]
                 continue
             history = histories[group.task.pk]
-            late = _made_good(history, overdue.get((row.pk, group.task.pk)))
+            late = _made_good(history, unseen.get((row.pk, group.task.pk)))
             found += [
                 _firing(row, rule, group.task.pk, outcome, decision.event, decision.streak)
                 for outcome, decision in judge(rule, history, new=group.new, overdue=late)
@@ -245,18 +244,17 @@ def _suffices(group: _Group, history: Sequence[Outcome], *, limit: int) -> bool:
     return all(is_settled(rule, earlier) for rule in group.readers)
 
 
-def _read_overdue(groups: Sequence[_Group]) -> dict[tuple[int, int], datetime]:
-    both = {RECOVERED, OVERDUE}
-    rules = {row.pk for g in groups for row, rule in g.rules if both <= rule.triggers}
+def _read_unseen_alerts(groups: Sequence[_Group]) -> dict[tuple[int, int], datetime]:
+    rules = {row.pk for g in groups for row, rule in g.rules if RECOVERED in rule.triggers}
     succeeded = [g.task.pk for g in groups if any(o.status == Status.SUCCESS for o in g.outcomes)]
-    return selectors.last_overdue(rules, succeeded) if rules and succeeded else {}
+    return selectors.last_unseen_alerts(rules, succeeded) if rules and succeeded else {}
 
 
-def _made_good(history: Iterable[Outcome], deadline: datetime | None) -> set[int]:
-    """Return the id of the first success after a missed deadline."""
-    if deadline is None:
+def _made_good(history: Iterable[Outcome], alert: datetime | None) -> set[int]:
+    """Return the id of the first success after an alert that no outcome tells of."""
+    if alert is None:
         return set()
-    later = (o.id for o in history if o.status == Status.SUCCESS and o.finished_at > deadline)
+    later = (o.id for o in history if o.status == Status.SUCCESS and o.finished_at > alert)
     first = next(later, None)
     return set() if first is None else {first}
 

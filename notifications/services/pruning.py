@@ -13,7 +13,7 @@ STEP = 1000
 def prune_deliveries(older_than: datetime) -> int:
     """Delete digests, tests and missed deadlines that were written before, in small steps; return how many.
 
-    The deliveries of executions went with them; what is still to be sent stays.
+    The deliveries of executions went with them. Of those here, what is still to be sent stays.
     """
     old = Delivery.objects.filter(created_at__lt=older_than, execution=None).exclude(state__in=OPEN)
     old = old.order_by("created_at")

@@ -70,6 +70,14 @@ def zone_of(timezone: str) -> zoneinfo.ZoneInfo:
     raise _unknown(timezone)
 
 
+def shown_zone(timezone: str) -> zoneinfo.ZoneInfo:
+    """Return the zone in which instants are shown: UTC for a name that this machine does not know."""
+    try:
+        return zone_of(timezone)
+    except InvalidScheduleError:
+        return zoneinfo.ZoneInfo("UTC")
+
+
 def _unknown(timezone: str) -> InvalidScheduleError:
     # Neither NUL nor half a surrogate pair may get into a message: databases refuse them.
     shown = "".join(

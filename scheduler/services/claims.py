@@ -174,5 +174,8 @@ def reap(*, host_id: str, now: datetime, silence: Silence | None = None) -> set[
         lost = abroad.filter(owner__in=gone)
     ownerless = Execution.objects.running().filter(owner=None)
     rows = [*lost.select_related("run"), *ownerless.select_related("run")]
-    reports = [Report(_claimed(row), Status.TECHNICAL_FAILURE, now, reason=WORKER_LOST) for row in rows]
+    reports = [
+        Report(_claimed(row), Status.TECHNICAL_FAILURE, now, reason=WORKER_LOST, log_size=None)
+        for row in rows
+    ]
     return finish(reports, now=now) if reports else set()

@@ -132,7 +132,8 @@ def _pass_over_recorded(task_pk: int, now: datetime) -> bool:
 
 
 def _set_aside(task_pk: int, message: str) -> None:
-    Task.objects.filter(pk=task_pk).update(schedule_error=message, next_run_at=None)
+    """Mark a task; its slot stays, and `tasks.reschedule_broken` lets it be tried again."""
+    Task.objects.filter(pk=task_pk).update(schedule_error=message)
 
 
 def _dispatch_tasks(tasks: Sequence[Task], now: datetime, result: DispatchResult) -> None:
@@ -193,6 +194,7 @@ def _plan_slot(
         return
     if decision is OverlapDecision.REPLACE:
         draft.replaced += [pk for pk, _ in active if pk]
+        _replace_drafts(task, now, draft)
     # On another host the clock may be ahead: what is used here must not look fresh afterwards.
     at = max([now, *(up.last_success_at for up in upstreams if up.is_fresh and up.last_success_at)])
     run = new_run(task, trigger=Trigger.SCHEDULE, user=None, now=now, graph_pk=draft.graphs.get(task.pk))
@@ -201,6 +203,20 @@ def _plan_slot(
     draft.links.append((execution, [up.execution_id for up in upstreams if up.is_fresh and up.execution_id]))
     draft.upstreams[task.pk] = [replace(up, is_fresh=False, is_recent=False) for up in upstreams]
     active.append((0, Status.QUEUED))
+
+
+def _replace_drafts(task: Task, now: datetime, draft: _Draft) -> None:
+    """Let earlier slots of the same pass not begin at all."""
+    for place, earlier in enumerate(draft.executions):
+        if earlier.task_id == task.pk and earlier.status == Status.QUEUED:
+            draft.links = [link for link in draft.links if link[0] is not earlier]
+            draft.executions[place] = skipped_row(
+                task,
+                trigger=Trigger.SCHEDULE,
+                reason=REPLACED,
+                now=now,
+                scheduled_for=earlier.scheduled_for,
+            )
 
 
 def _upstreams(task_pks: Sequence[int]) -> dict[int, list[UpstreamState]]:
@@ -291,7 +307,8 @@ def _is_next_slot(task: Task, row: Execution, span: MissedSpan) -> bool:
 
 def next_due_at(now: datetime) -> datetime | None:
     """Return the next instant at which something becomes due: a slot, or a retry that waits beyond `now`."""
-    slot = Task.objects.filter(enabled=True, next_run_at__isnull=False).aggregate(at=Min("next_run_at"))["at"]
+    planned = Task.objects.filter(enabled=True, next_run_at__isnull=False, schedule_error="")
+    slot = planned.aggregate(at=Min("next_run_at"))["at"]
     retry = Execution.objects.filter(status=Status.QUEUED, not_before__gt=now).aggregate(at=Min("not_before"))
     instants = [at for at in (slot, retry["at"]) if at is not None]
     return min(instants, default=None)

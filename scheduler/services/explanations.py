@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 
 from scheduler.choices import RAN, Status, Trigger, TriggerRule
 from scheduler.engine.dependencies import UpstreamState, slot_readiness
+from scheduler.engine.zones import shown_zone
 from scheduler.models import Execution, Task, TaskDependency, TaskRevision
 from scheduler.phrases import retold
 from scheduler.services.downstream import waiting_in_runs
@@ -55,7 +56,7 @@ class Explanation:
 
 def explain(task: Task, *, now: datetime) -> Explanation:
     """Explain `task` as it stands at `now`; nothing is written. Times are told in the zone of the task."""
-    zone = ZoneInfo(task.zone)
+    zone = shown_zone(task.zone)
     told = Explanation()
     rows = Execution.objects.filter(task=task).select_related("run__created_by")
     latest = rows.newest_first().first()

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Exists, F, OuterRef
+from django.db.models import Exists, F, Max, OuterRef, Q, Subquery
 from django.utils.functional import SimpleLazyObject
 
 from scheduler import crashpoints
@@ -60,14 +60,19 @@ class LogPiece:
 
 @dataclass(frozen=True)
 class Report:
-    """What a worker knows when an execution has ended; `left_out` are the bytes between head and tail of its log."""
+    """What a worker knows when an execution has ended.
+
+    Attributes:
+        log_size: bytes of output; None: what is stored already is all that is left of it.
+        left_out: bytes between head and tail of its log.
+    """
 
     claimed: Claimed
     status: Status
     finished_at: datetime
     exit_code: int | None = None
     reason: str = ""
-    log_size: int = 0
+    log_size: int | None = 0
     pieces: Sequence[LogPiece] = field(default_factory=tuple)
     left_out: tuple[int, int] | None = None
 
@@ -85,6 +90,7 @@ def finish(reports: Collection[Report], *, now: datetime) -> set[str]:
         retries |= dict.fromkeys(_end_for_good([pk for pk in won if retries[pk] is not None]))
         _store_pieces([piece for r in kept for piece in r.pieces])
         _drop_pieces([(r.claimed.execution_id, *r.left_out) for r in kept if r.left_out])
+        _keep_stored_sizes([r.claimed.execution_id for r in kept if r.log_size is None])
         again = [_retry(r, at) for r in kept if (at := retries[r.claimed.execution_id]) is not None]
         Execution.objects.bulk_create(again)
         outcomes = [r.claimed for r in kept if retries[r.claimed.execution_id] is None]
@@ -137,7 +143,7 @@ def _changes(reports: Collection[Report], retries: dict[int, datetime | None]) -
                 "finished_at": r.finished_at,
                 "exit_code": r.exit_code,
                 "reason": r.reason,
-                "log_size": r.log_size,
+                "log_size": r.log_size or 0,
                 "is_outcome": retries[r.claimed.execution_id] is None,
             },
         )
@@ -158,14 +164,27 @@ def _retry_at(report: Report) -> datetime | None:
     return next_attempt_at(policy, status=report.status, failures=failures, failed_at=report.finished_at)
 
 
+def _keep_stored_sizes(execution_ids: Collection[int]) -> None:
+    """Let executions whose log cannot be read any more have the size of what is stored of it."""
+    if execution_ids:
+        pieces = ExecutionLog.objects.filter(execution=OuterRef("pk")).order_by().values("execution")
+        stored = Subquery(pieces.annotate(end=Max(F("offset") + F("size"))).values("end"))
+        known = Execution.objects.filter(pk__in=execution_ids)
+        known.filter(log_pieces__isnull=False).update(log_size=stored)
+
+
 def _end_for_good(execution_ids: Collection[int]) -> list[int]:
-    """Make outcomes of those of the attempts that somebody asked to stop before they failed; return them."""
+    """Make outcomes of those of the attempts that somebody asked to stop before they failed, or whose task is deleted.
+
+    Returns:
+        them.
+    """
     if not execution_ids:
         return []
-    asked = Execution.objects.filter(pk__in=execution_ids, cancel_requested_at__isnull=False)
-    found = list(asked.values_list("pk", flat=True))
+    is_over = Q(cancel_requested_at__isnull=False) | Q(task__deleted_at__isnull=False)
+    found = list(Execution.objects.filter(is_over, pk__in=execution_ids).values_list("pk", flat=True))
     if found:
-        asked.update(is_outcome=True)
+        Execution.objects.filter(pk__in=found).update(is_outcome=True)
     return found
 
 

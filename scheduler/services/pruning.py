@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from time import monotonic
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, QuerySet, Subquery
 
+from scheduler.choices import RAN, Status
 from scheduler.models import Execution, ExecutionLog, Process, Run, RunGraph, Task
 from scheduler.signals import history_pruned
 
@@ -27,7 +28,10 @@ class Pruned:
 
 
 def prune(now: datetime, *, days: int | None = None, seconds: float = float("inf")) -> Pruned:
-    """Delete ended executions older than their retention, with their logs and empty runs.
+    """Delete executions that ended before their retention, with their logs and empty runs.
+
+    Of each task its latest execution, its latest success and its latest outcome stay: whether a dependency is met, a
+    deadline was kept or a streak goes on is decided by them.
 
     Sends `history_pruned` when nothing is left.
 
@@ -39,9 +43,9 @@ def prune(now: datetime, *, days: int | None = None, seconds: float = float("inf
     general = settings.SCHEDULER_HISTORY_DAYS if days is None else days
     rows = Task.all_objects.exclude(history_days=None).values_list("pk", "history_days")
     own = {pk: own_days for pk, own_days in rows if own_days is not None}
-    total = 0
+    total, kept = 0, _decisive()
     for old in _old(now, general, own):
-        while step := _step(old):
+        while step := _step(old, kept):
             total += _delete(step)
             if monotonic() >= end:
                 return Pruned(total, is_done=False)
@@ -51,10 +55,25 @@ def prune(now: datetime, *, days: int | None = None, seconds: float = float("inf
     return Pruned(total, is_done=True)
 
 
-def _step(old: QuerySet[Execution]) -> list[int]:
+def _decisive() -> set[int]:
+    """Return the executions that decisions still need, at most three of each task; each is found by its index."""
+    own = Execution.objects.filter(task=OuterRef("pk"))
+    newest = own.newest_first().values("pk")[:1]
+    success = own.filter(status=Status.SUCCESS).newest_first().values("pk")[:1]
+    outcome = own.outcomes().filter(status__in=sorted(RAN)).values("pk")[:1]
+    rows = Task.objects.values_list(Subquery(newest), Subquery(success), Subquery(outcome))
+    return {pk for row in rows.order_by() for pk in row if pk is not None}
+
+
+def _step(old: QuerySet[Execution], kept: Collection[int]) -> list[int]:
     """Return the next executions to be deleted in one transaction: STEP of them, fewer when their logs are long."""
-    pks, size = [], 0
-    for pk, log_size in old.values_list("pk", "log_size")[:STEP]:
+    pks: list[int] = []
+    size = 0
+    for pk, log_size in old.values_list("pk", "log_size")[: STEP + len(kept)].iterator():
+        if pk in kept:
+            continue
+        if len(pks) == STEP:
+            break
         pks.append(pk)
         size += min(log_size, settings.SCHEDULER_LOG_LIMIT)
         if size >= STEP_BYTES:
@@ -66,9 +85,12 @@ def _old(now: datetime, general: int, own: dict[int, int]) -> Iterator[QuerySet[
     # What a run that goes on is decided by stays until its end.
     going_on = Execution.objects.active().filter(run__isnull=False).values("run")
     terminal = Execution.objects.terminal().exclude(run__in=going_on).order_by("queued_at")
-    yield terminal.filter(queued_at__lt=now - timedelta(days=general)).exclude(task__in=own)
+    limit = now - timedelta(days=general)
+    # Found by the index of queued_at; what was queued long ago may have ended just now.
+    yield terminal.filter(queued_at__lt=limit, finished_at__lt=limit).exclude(task__in=own)
     for task, days in own.items():
-        yield terminal.filter(task=task, queued_at__lt=now - timedelta(days=days))
+        limit = now - timedelta(days=days)
+        yield terminal.filter(task=task, queued_at__lt=limit, finished_at__lt=limit)
 
 
 def _delete(pks: list[int]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -16,6 +17,8 @@ from scheduler.runner import CommandSpec, Exit, NeverStarted, RunningCommand, Sp
 from scheduler.services import claims
 from scheduler.services.outcomes import Claimed, Report
 
+logger = logging.getLogger(__name__)
+
 LEFT_FOR = timedelta(hours=1)  # no worker that lives takes so long to remove what it recorded
 
 
@@ -29,31 +32,45 @@ def command_spec(claimed: Claimed, env: dict[str, str]) -> CommandSpec:
         claim=claimed.claim,
         command=spec["task_exec"],
         env=env,
-        cwd=own if own.is_dir() else base,
+        cwd=own if _is_folder(own) else base,
         timeout=None if spec["task_timeout"] is None else float(spec["task_timeout"]),
         log_limit=settings.SCHEDULER_LOG_LIMIT,
         grace=settings.SCHEDULER_GRACE,
     )
 
 
+def _is_folder(path: Path) -> bool:
+    """Tell whether there is a folder; where that cannot be asked, starting in it will say why."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return True
+
+
 def recover(
     orphans: Sequence[Claimed], spool: Spool, *, now: datetime
-) -> tuple[list[tuple[Claimed, RunningCommand]], list[Report], list[Claimed]]:
+) -> tuple[list[tuple[Claimed, RunningCommand]], list[Report], list[Claimed], int]:
     """Look what became of orphans that this process owns now.
 
     Returns:
-        those that run, reports on those that ended, and those that never started.
+        those that run, reports on those that ended, those that never started, and how many could not be looked at:
+        too many files are open, say. The next look finds them again.
     """
-    running, ended, never = [], [], []
+    running, ended, never, left = [], [], [], 0
     for claimed in orphans:
-        found = adopt(command_spec(claimed, {}), spool)
+        try:
+            found = adopt(command_spec(claimed, {}), spool)
+        except OSError:
+            logger.exception("execution %s cannot be taken over yet", claimed.execution_id)
+            left += 1
+            continue
         if isinstance(found, RunningCommand):
             running.append((claimed, found))
         elif isinstance(found, NeverStarted):
             never.append(claimed)
         else:
             ended.append(report_of(claimed, found, now=now, stopped_for=""))
-    return running, ended, never
+    return running, ended, never, left
 
 
 def report_of(

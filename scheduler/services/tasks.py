@@ -340,17 +340,19 @@ def follow_zones(now: datetime) -> int:
 
 
 def reschedule_broken(now: datetime) -> None:
-    """Move enabled tasks that have a schedule, no error and no next slot to their next slot.
+    """Let tasks that were set aside be tried again, and plan those that have a schedule and no next slot.
 
-    Rows can come so from a restored backup or another tool; without this they would never run again.
+    What could not be written may have failed for a passing reason: its slots are still there and get their records.
+    Rows without a slot come from a restored backup or another tool, or their schedule could not be read: when it can
+    be read again, they go on.
     """
-    for task in Task.objects.filter(enabled=True, next_run_at=None, schedule_error="").exclude(schedule="")[
-        :1000
-    ]:
+    enabled = Task.objects.filter(enabled=True)
+    enabled.exclude(schedule_error="").filter(next_run_at__isnull=False).update(schedule_error="")
+    for task in enabled.filter(next_run_at=None).exclude(schedule="")[:1000]:
         try:
             slot, error = first_slot(task, now), ""
         except ValueError as bad:
             slot, error = None, str(bad)
-        Task.objects.filter(pk=task.pk, next_run_at=None, revision=F("revision")).update(
-            next_run_at=slot, schedule_error=error
-        )
+        if (slot, error) != (None, task.schedule_error):
+            unchanged = Task.objects.filter(pk=task.pk, next_run_at=None, revision=F("revision"))
+            unchanged.update(next_run_at=slot, schedule_error=error)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import available_timezones
 
 from django import template
 from django.conf import settings
@@ -20,6 +20,7 @@ from django.utils.translation import gettext as _
 from scheduler.charts import Bar, outcome_strip
 from scheduler.choices import RunStatus, Status
 from scheduler.descriptions import describe_schedule
+from scheduler.engine.zones import shown_zone
 from scheduler.phrases import retold
 from scheduler.sentences import clock
 
@@ -70,13 +71,13 @@ def moment(at: datetime | None, zone: str = "") -> SafeString:
         at.isoformat(timespec="milliseconds"),
         local_text(at, place),
         words,
-        f"{at.astimezone(ZoneInfo(place)):%Z}",
+        f"{at.astimezone(shown_zone(place)):%Z}",
     )
 
 
 def local_text(at: datetime, zone: str = "") -> str:
     """Return an instant as clocks in `zone` show it, with the name of the offset."""
-    return f"{at.astimezone(ZoneInfo(zone or settings.SCHEDULER_TIME_ZONE)):%Y-%m-%d %H:%M:%S %Z}"
+    return f"{at.astimezone(shown_zone(zone or settings.SCHEDULER_TIME_ZONE)):%Y-%m-%d %H:%M:%S %Z}"
 
 
 @register.filter
@@ -170,7 +171,7 @@ def time_zones() -> list[str]:
 
 
 def _bar_title(row: Execution) -> str:
-    local = (row.scheduled_for or row.queued_at).astimezone(ZoneInfo(settings.SCHEDULER_TIME_ZONE))
+    local = (row.scheduled_for or row.queued_at).astimezone(shown_zone(settings.SCHEDULER_TIME_ZONE))
     parts = [str(Status(row.status).label), f"{local:%m-%d %H:%M}"]
     if row.duration is not None:
         parts.append(duration(row.duration))

@@ -20,6 +20,7 @@ from scheduler import selectors
 from scheduler.charts import Lane, Mark, lanes_chart
 from scheduler.choices import Status
 from scheduler.engine.schedules import parse_schedule, slots_between
+from scheduler.exceptions import InvalidScheduleError
 from scheduler.models import Execution, Task
 from scheduler.statistics import typical
 from scheduler.templatetags.scheduler_site import duration, in_words, local_text
@@ -151,7 +152,10 @@ def _planned(
     end = begin + length
     if not task.enabled or not task.schedule or task.schedule_error or end <= present:
         return []
-    schedule = parse_schedule(task.schedule, task.zone)
+    try:
+        schedule = parse_schedule(task.schedule, task.zone)
+    except InvalidScheduleError:  # the dispatcher will mark the task
+        return []
     slots = slots_between(schedule, max(begin, present), end, limit=MOST_SLOTS_A_LANE)
     groups = _neighbours(slots, length * NEAR)
     if len(slots) == MOST_SLOTS_A_LANE:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 from datetime import timedelta
 from typing import Any
@@ -10,14 +11,19 @@ import psycopg
 import pytest
 from django.conf import settings
 from django.db import connection, transaction
+from django_q.brokers import get_broker
+from django_q.signing import SignedPackage
 
+from scheduler import queues
 from scheduler.choices import Status, Trigger
 from scheduler.models import Execution, Process
 from scheduler.runner import Spool
 from scheduler.services import claims, processes
 from scheduler.services.downstream import lock_downstream
+from scheduler.services.outcomes import LogPiece, Report, append_log, finish
 from scheduler.services.pruning import prune
 from scheduler.services.runs import cancel_run, request_run
+from scheduler.services.tasks import delete_task
 from tests.conftest import NOON
 from tests.stack import wait_until
 
@@ -109,3 +115,49 @@ def test_cancelling_a_run_and_recording_its_outcomes_do_not_wait_for_each_other(
 
     assert errors == []
     assert Execution.objects.get(task=first).status == Status.CANCELLED
+
+
+def test_work_is_announced_also_while_a_message_of_another_job_waits(db: None) -> None:
+    name = f"queue-{secrets.token_hex(4)}"
+    broker = get_broker(name)
+    try:
+        queues.wake_job("notifications.jobs.send_deliveries", queue=name)
+        queues.wake(name, count=1)
+
+        taken = [payload for _ in range(2) for _key, payload in broker.dequeue()]
+    finally:
+        broker.delete_queue()
+    jobs = [SignedPackage.loads(payload)["func"] for payload in taken]
+    assert jobs == ["notifications.jobs.send_deliveries", "scheduler.jobs.work"]
+
+
+def test_the_log_that_a_lost_worker_stored_keeps_its_size(make_task: Any) -> None:
+    execution = request_run(make_task("a"), trigger=Trigger.MANUAL, user=None, now=NOON)
+    (claimed,) = claims.claim(owner=worker(), queue="default", limit=5, now=NOON)
+    append_log(
+        [
+            LogPiece(execution.pk, claimed.claim, 0, 5, "hello"),
+            LogPiece(execution.pk, claimed.claim, 9, 4, "more"),
+        ]
+    )
+
+    claims.reap(host_id="another", now=NOON + timedelta(days=1))
+
+    execution.refresh_from_db()
+    assert (execution.status, execution.reason, execution.log_size) == (
+        "technical_failure",
+        "worker lost",
+        13,
+    )
+
+
+def test_what_runs_of_a_deleted_task_is_not_tried_again(make_task: Any) -> None:
+    task = make_task("a", task_retry=3, task_retry_interval=1)
+    execution = request_run(task, trigger=Trigger.MANUAL, user=None, now=NOON)
+    (claimed,) = claims.claim(owner=worker(), queue="default", limit=5, now=NOON)
+    delete_task(task, user=None, now=NOON)
+
+    finish([Report(claimed, Status.TECHNICAL_FAILURE, NOON, 2)], now=NOON)
+
+    execution.refresh_from_db()
+    assert execution.is_outcome and Execution.objects.count() == 1

@@ -6,13 +6,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection
 
 from scheduler.choices import Status
-from scheduler.models import Execution, Process, Task
+from scheduler.models import Execution, Process, Run, Task
 from scheduler.services import claims
 from scheduler.services.dispatch import dispatch_due
-from scheduler.services.tasks import save_task
+from scheduler.services.tasks import reschedule_broken, save_task
 from scheduler.signals import execution_finished
 from scheduler.specs import task_to_spec
 from tests.conftest import NOON
@@ -202,3 +202,51 @@ def test_slots_two_hundred_at_once_have_one_record_each_in_few_queries(
         dispatch_due(datetime(2026, 6, 1, 13, tzinfo=UTC))
 
     assert Execution.objects.filter(status=Status.QUEUED).values("task").distinct().count() == 200
+
+
+def test_of_the_slots_of_one_pass_only_the_last_begins_when_the_policy_is_replace(make_task: Any) -> None:
+    make_task("a", now=NOON - timedelta(seconds=10), task_schedule="* * * * * *", task_concurrency="replace")
+
+    dispatch_due(NOON)
+
+    rows = list(Execution.objects.order_by("scheduled_for").values_list("status", "reason"))
+    assert rows == [("skipped", "replaced by a newer execution")] * 9 + [("queued", "")]
+    assert Run.objects.count() == 1
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="the trigger is written for SQLite")
+def test_a_task_that_could_not_be_written_for_a_while_gets_the_records_of_all_its_slots(
+    make_task: Any,
+) -> None:
+    make_task("a", now=NOON - timedelta(seconds=30), task_schedule="* * * * *", task_misfire_policy="run_all")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "CREATE TRIGGER broken BEFORE INSERT ON scheduler_execution "
+            "BEGIN SELECT RAISE(ABORT, 'NOT NULL constraint failed: scheduler_execution.new'); END"
+        )
+    dispatch_due(NOON)
+    set_aside = Task.objects.get()
+    reschedule_broken(NOON)
+    dispatch_due(NOON + timedelta(minutes=1))
+    with connection.cursor() as cursor:
+        cursor.execute("DROP TRIGGER broken")
+
+    reschedule_broken(NOON + timedelta(minutes=2))
+    dispatch_due(NOON + timedelta(minutes=2))
+
+    assert "NOT NULL constraint failed" in set_aside.schedule_error
+    assert Task.objects.get().schedule_error == ""
+    slots = Execution.objects.order_by("scheduled_for").values_list("scheduled_for", flat=True)
+    assert list(slots) == [NOON + timedelta(minutes=minute) for minute in range(3)]
+
+
+def test_a_schedule_that_can_be_read_again_goes_on(make_task: Any) -> None:
+    task = make_task("a", task_schedule="* * * * *", task_timezone="Europe/Berlin")
+    Task.objects.update(timezone="Mars/Olympus")
+    dispatch_due(NOON + timedelta(minutes=1))
+    Task.objects.update(timezone="Europe/Berlin")
+
+    reschedule_broken(NOON + timedelta(minutes=2))
+
+    task.refresh_from_db()
+    assert (task.schedule_error, task.next_run_at) == ("", NOON + timedelta(minutes=3))

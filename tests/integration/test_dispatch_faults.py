@@ -237,9 +237,9 @@ def test_a_retry_that_nobody_takes_is_a_reason_for_alarm(make_task: Any) -> None
 def test_pruning_goes_on_where_it_stopped_when_its_time_was_up(make_task: Any, monkeypatch: Any) -> None:
     monkeypatch.setattr("scheduler.services.pruning.STEP", 2)
     task = make_task("a", task_concurrency="allow")
-    for _ in range(5):
+    for _ in range(6):
         request_run(task, trigger=Trigger.MANUAL, user=None, now=NOON)
-    Execution.objects.update(status=Status.SUCCESS, finished_at=NOON)
+    Execution.objects.update(status=Status.SUCCESS, finished_at=NOON, is_outcome=True)
 
     parts = [prune(NOON + timedelta(days=999), seconds=0) for _ in range(4)]
 

@@ -23,11 +23,12 @@ from scheduler.models import Execution, Process, Task
 from scheduler.services.claims import claim
 from scheduler.services.outcomes import Report, finish
 from scheduler.services.processes import register
-from scheduler.services.runs import request_run
+from scheduler.services.runs import request_run, resume
 from scheduler.services.tasks import save_task
 from scheduler.specs import task_to_spec
 from tests.conftest import NOON
 from tests.notify import NotebookChannel, announce_all, finish_all, outcomes, rule
+from tests.simulation import Engine, F, S
 
 pytestmark = pytest.mark.django_db
 LOCK = 1 if connection.vendor == "postgresql" else 0  # a query
@@ -482,3 +483,19 @@ def test_a_target_does_not_depend_on_texts_and_secrets() -> None:
         "webhook", {**config, "secret": "y", "headers": {"a": "b"}}
     )
     assert target_of("webhook", config) != target_of("webhook", {**config, "url": "https://b.example"})
+
+
+def test_a_success_after_a_resume_is_a_recovery_once(make_task: Any, notebook: Any) -> None:
+    engine = Engine(make_task)
+    engine.task("a", task_notify=[rule("technical_failure", "recovered")])
+    engine.start("a")
+    engine.end(a=F)
+
+    resume(engine.latest("a"), trigger=Trigger.MANUAL, now=engine.clock.tick())
+    engine.end(a=S)
+    for _ in range(2):
+        engine.start("a")
+        engine.end(a=S)
+
+    events = Delivery.objects.order_by("pk").values_list("event", flat=True)
+    assert list(events) == ["technical_failure", "recovered"]

@@ -435,6 +435,15 @@ def test_a_recovery_says_after_how_many_failures(make_task: Any, settings: Any) 
 
 def test_deliveries_go_with_the_history(delivery: Delivery, notebook: NotebookChannel, clock: Clock) -> None:
     send_due(clock=clock)
+    later = NOON + timedelta(minutes=1)
+    Execution.objects.create(
+        task=delivery.task,
+        status="success",
+        is_outcome=True,
+        trigger="manual",
+        queued_at=later,
+        finished_at=later,
+    )
     old = NOON - timedelta(days=200)
     Delivery.objects.create(
         kind="email", target="x", event="digest", occasion="d", state="sent", occurred_at=old, created_at=old

@@ -1146,3 +1146,16 @@ def test_the_list_of_executions_needs_four_queries_however_long_it_is(
         counts.append(len(queries))
 
     assert counts[0] == counts[1] <= 4
+
+
+@pytest.mark.parametrize(
+    "address", ["/admin/", "/admin/scheduler/task/", "/admin/scheduler/task/timeline/", EXECUTIONS]
+)
+def test_a_zone_that_this_machine_does_not_know_hurts_no_page(
+    site: Client, make_task: Any, address: str
+) -> None:
+    task = make_task("a", now=datetime.now(UTC), task_schedule="0 * * * *")
+    add_outcomes(task, 1, begin=datetime.now(UTC))
+    Task.objects.update(timezone="Mars/Olympus")
+
+    assert site.get(address).status_code == 200

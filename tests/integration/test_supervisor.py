@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ from django.conf import settings
 
 from scheduler.choices import Status, Trigger
 from scheduler.models import Execution, Process
-from scheduler.runner import Spool
+from scheduler.runner import Spool, start
 from scheduler.services import claims, processes, recovery
 from scheduler.services.outcomes import LogPiece, Report, append_log, finish
 from scheduler.services.runs import request_run
@@ -95,3 +97,35 @@ def test_an_execution_that_cannot_be_prepared_ends_and_the_others_go_on(
     ended = dict(Execution.objects.values_list("task__task_id", "status"))
     assert ended == {"bad": Status.TECHNICAL_FAILURE, "good": Status.SUCCESS}
     assert "File name too long" in Execution.objects.get(task=bad).reason
+
+
+def test_what_cannot_be_taken_over_at_once_is_taken_over_later(
+    supervisor: Supervisor, make_task: Any, monkeypatch: Any
+) -> None:
+    spool = supervisor.spool
+    dead = processes.register(
+        Process.Kind.WORKER, host_id=spool.host_id, queue="default", slots=9, now=datetime.now(UTC)
+    )
+    task = make_task("a", task_exec="sleep 60", task_concurrency="allow", task_timeout=0.5)
+    for _ in range(3):
+        request_run(task, trigger=Trigger.MANUAL, user=None, now=datetime.now(UTC))
+    taken = claims.claim(owner=dead, queue="default", limit=3, now=datetime.now(UTC))
+    for one in taken:
+        command = start(recovery.command_spec(one, {}), spool)
+        while not Path(spool.path(one.execution_id, one.claim, "pid")).exists():
+            os.sched_yield()
+        command.close()
+    Process.objects.filter(pk=dead.pk).update(pid=999_999)
+    real, refused = os.pidfd_open, [OSError(errno.EMFILE, "Too many open files")] * 2
+
+    def too_many(pid: int, *more: int) -> int:
+        if refused:
+            raise refused.pop()
+        return real(pid, *more)
+
+    monkeypatch.setattr(os, "pidfd_open", too_many)
+
+    supervisor.run()
+
+    ended = Execution.objects.values_list("status", flat=True)
+    assert list(ended) == [Status.TIMEOUT] * 3
