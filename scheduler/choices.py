@@ -50,7 +50,7 @@ class Trigger(models.TextChoices):
     BACKFILL = "backfill", _("Backfill")
 
 
-COMMON_TRIGGERS = (Trigger.SCHEDULE, Trigger.DEPENDENCY)
+COMMON_TRIGGERS = (Trigger.SCHEDULE,)
 
 
 class MisfirePolicy(models.TextChoices):

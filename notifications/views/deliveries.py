@@ -23,7 +23,7 @@ from scheduler.exceptions import ConflictError
 from scheduler.models import Task
 from scheduler.paging import BadCursorError, KeysetPage
 from scheduler.phrases import retold
-from scheduler.views.shell import choice, live_part, now, page, query
+from scheduler.views.shell import choice, live_part, now, page, query, text_of
 
 PAGE = 30
 
@@ -35,9 +35,9 @@ def delivery_list(request: HttpRequest) -> HttpResponse:
         "state": choice(request, "state", State.values),
         "channel": choice(request, "channel", list(KINDS)),
         "event": choice(request, "event", Event.values),
-        "task": request.GET.get("task", "")[:64],
+        "task": text_of(request, "task", 64),
         "rule": _number(request.GET.get("rule", "")),
-        "q": request.GET.get("q", "").strip()[:100],
+        "q": text_of(request, "q", 100),
     }
     rows = _filtered(asked).select_related("task", "rule").defer("content", "response")
     cursor = request.GET.get("cursor", "")

@@ -34,7 +34,7 @@ from scheduler.config_file import ConfigError
 from scheduler.exceptions import ConflictError
 from scheduler.models import Task
 from scheduler.phrases import retold
-from scheduler.views.shell import now, page
+from scheduler.views.shell import now, page, text_of
 
 REHEARSED_DAYS = 30
 SHOWN = 60
@@ -125,7 +125,7 @@ def find_rule(pk: int) -> NotificationRule:
 
 def _initial(request: HttpRequest) -> dict[str, Any]:
     """Return for whom a new rule is, when the link that was followed says so."""
-    task, tag = request.GET.get("task", ""), request.GET.get("tag", "")[:50]
+    task, tag = request.GET.get("task", ""), text_of(request, "tag", 50)
     if task.isascii() and task.isdigit() and len(task) < 19:
         return {"scope": Scope.TASK, "task": int(task)}
     return {"scope": Scope.TAG, "tag": tag} if tag else {"scope": Scope.ALL}

@@ -28,7 +28,7 @@ from scheduler.config_file import ConfigError
 from scheduler.exceptions import ConflictError
 from scheduler.models import Task
 from scheduler.phrases import retold
-from scheduler.views.shell import choice, now, page, query, whole_number
+from scheduler.views.shell import choice, now, page, query, text_of, whole_number
 
 PAGE = 30
 LATEST = 10
@@ -48,7 +48,7 @@ def rule_list(request: HttpRequest) -> HttpResponse:
     """Show the rules: of all tasks, of tags, then of tasks."""
     require(request, "view_notificationrule")
     rights = rights_of(request)
-    state, text = choice(request, "state", STATES), request.GET.get("q", "").strip()[:100]
+    state, text = choice(request, "state", STATES), text_of(request, "q", 100)
     rows = NotificationRule.objects.all()
     if text:
         words = Q(name__icontains=text) | Q(tag__icontains=text) | Q(task__name__icontains=text)

@@ -177,11 +177,11 @@ class TaskViewSet(StrictViewSet):
 
     @operation("read_latest_log", answer=docs.LogPart, of="task_id", takes=("offset", "tail"), is_text=True)
     def logs(self, request: Request, task_id: str) -> Response:
-        """Return the log of the latest execution."""
-        task = _task(task_id)
-        latest = selectors.latest_executions([task.pk]).get(task.pk)
+        """Return the log of the latest execution that began."""
+        begun = Execution.objects.filter(task=_task(task_id), started_at__isnull=False)
+        latest = begun.newest_first().first()
         if latest is None:
-            raise NotFoundError(f"Task “{task_id}” has no execution yet.")
+            raise NotFoundError(f"Task “{task_id}” has no execution that began yet.")
         return _log_response(request, latest)
 
     @operation("list_next_runs", answer=docs.NextRuns, of="task_id", takes=("count",))

@@ -29,17 +29,23 @@ PYTHON = '''\
 
 import os
 import sys
+import traceback
 
 
 def main() -> int:
     print(f"Hello from {os.environ['TASK_NAME']}, attempt {os.environ['ATTEMPT']}.", flush=True)
     # 0: success.  1: it worked, but its goal was not met; never tried again.
-    # Any other number, and every exception: it failed, and is tried again if the task says so.
+    # Any other number: it failed, and is tried again if the task says so.
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except Exception:
+        # Python itself would exit with 1, which means a goal that was not met.
+        traceback.print_exc()
+        sys.exit(2)
 '''
 
 SHELL = """\
@@ -47,6 +53,7 @@ SHELL = """\
 # What this task does, in a sentence.
 # Exit code 0: success.  1: it worked, but its goal was not met; never tried again.
 # Any other code: it failed, and is tried again if the task says so.
+# Many programs exit with 1 when they fail: "grep x file || exit 2" makes that a failure that is tried again.
 set -eu
 
 echo "Hello from $TASK_NAME, attempt $ATTEMPT."

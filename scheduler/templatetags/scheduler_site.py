@@ -129,15 +129,18 @@ def language_of_schedules() -> str:
     return "zh-hans" if (get_language() or "en").startswith("zh") else "en"
 
 
-@register.filter
-def strip(executions: Sequence[Execution], most: int = STRIP) -> SafeString:
-    """Return the latest executions as `most` bars: height is duration, colour is outcome, each a link."""
+def strip(executions: Sequence[Execution], most: int = STRIP, *, zone: str) -> SafeString:
+    """Return the latest executions as `most` bars: height is duration, colour is outcome, each a link.
+
+    Args:
+        zone: that of the task, in which the instants in the titles are told.
+    """
     # Resolved once: a list of tasks has hundreds of bars.
     before, after = reverse("admin:scheduler_execution_change", args=[0]).rsplit("0", 1)
     bars = [
         Bar(
             f"{before}{row.pk}{after}",
-            _bar_title(row),
+            _bar_title(row, zone),
             row.status,
             row.duration,
         )
@@ -170,8 +173,8 @@ def time_zones() -> list[str]:
     return sorted(available_timezones() - {"localtime", "posixrules"})
 
 
-def _bar_title(row: Execution) -> str:
-    local = (row.scheduled_for or row.queued_at).astimezone(shown_zone(settings.SCHEDULER_TIME_ZONE))
+def _bar_title(row: Execution, zone: str) -> str:
+    local = (row.scheduled_for or row.queued_at).astimezone(shown_zone(zone))
     parts = [str(Status(row.status).label), f"{local:%m-%d %H:%M}"]
     if row.duration is not None:
         parts.append(duration(row.duration))

@@ -23,7 +23,7 @@ from scheduler.models import Execution, Task
 from scheduler.querysets import TaskQuerySet
 from scheduler.sentences import Sentence, status_sentence
 from scheduler.templatetags.scheduler_site import STRIP, strip
-from scheduler.views.shell import choice, live_part, now, page, query, require, whole_number
+from scheduler.views.shell import choice, live_part, now, page, query, require, text_of, whole_number
 
 PAGE = 24
 TAGS_SHOWN = 15
@@ -50,7 +50,7 @@ def task_cards(tasks: Sequence[Task], present: datetime, *, bars: int = STRIP) -
 
 def _card(task: Task, rows: Sequence[Execution], present: datetime, bars: int) -> TaskCard:
     is_running = any(row.status == Status.RUNNING for row in rows)
-    return TaskCard(task, status_sentence(task, rows, present), strip(rows, bars), is_running)
+    return TaskCard(task, status_sentence(task, rows, present), strip(rows, bars, zone=task.zone), is_running)
 
 
 def state_filter(state: str) -> Q:
@@ -144,7 +144,7 @@ def tag_links(chosen: str, base: dict[str, str]) -> list[dict[str, Any]]:
 def _found(request: HttpRequest) -> tuple[dict[str, Any], TaskQuerySet]:
     """Return what the reader asked for, and the tasks that meet it."""
     state = choice(request, "state", STATES)
-    tag, text = request.GET.get("tag", "")[:64], request.GET.get("q", "").strip()[:100]
+    tag, text = text_of(request, "tag", 64), text_of(request, "q", 100)
     rows: Any = selectors.find_tasks(is_enabled=None, tag=tag or None, text=text or None, statuses=())
     asked = {"state": state, "tag": tag, "q": text}
     return asked, rows

@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy
 from scheduler.choices import Status, Trigger
 from scheduler.models import Execution, Task
 from scheduler.paging import BadCursorError, KeysetPage
-from scheduler.views.shell import choice, live_part, now, page, query, require
+from scheduler.views.shell import choice, live_part, now, page, query, require, text_of
 
 PAGE = 30
 TRIGGERS = (Trigger.SCHEDULE, Trigger.MANUAL, Trigger.API, Trigger.DEPENDENCY, Trigger.RETRY)  # in use today
@@ -35,8 +35,8 @@ def execution_list(request: HttpRequest) -> HttpResponse:
         "status": choice(request, "status", Status.values),
         "trigger": choice(request, "trigger", Trigger.values),
         "age": choice(request, "age", list(AGES)),
-        "task": _text(request, "task", 64),
-        "q": _text(request, "q", 100),
+        "task": text_of(request, "task", 64),
+        "q": text_of(request, "q", 100),
     }
     part, digest = _list_part(request, asked)
     if request.GET.get("seen") is not None:
@@ -51,10 +51,6 @@ def execution_list(request: HttpRequest) -> HttpResponse:
         "without_task": query(**{**asked, "task": ""}),
     }
     return page(request, "scheduler/executions.html", context)
-
-
-def _text(request: HttpRequest, name: str, length: int) -> str:
-    return request.GET.get(name, "").replace("\0", "").strip()[:length]
 
 
 def _links(asked: dict[str, str], name: str, choices: Any, *, is_kept: bool = False) -> list[Any]:

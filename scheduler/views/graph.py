@@ -22,7 +22,7 @@ from scheduler.sentences import clock
 from scheduler.services.graphs import present_graph
 from scheduler.templatetags.scheduler_site import local_text
 from scheduler.views.cards import tag_links
-from scheduler.views.shell import choice, live_part, now, page, query, require, whole_number
+from scheduler.views.shell import choice, live_part, now, page, query, require, text_of, whole_number
 
 MOST_TASKS = 500
 MOST_EDGES = 700  # of a graph that is cut anyway, so that a dense one stays a light page
@@ -53,10 +53,10 @@ class Asked:
 def graph(request: HttpRequest) -> HttpResponse:
     """Show the dependencies."""
     require(request, "view_task", "view_execution")
-    text = request.GET.get("around", "").strip()[:100]
+    text = text_of(request, "around", 100)
     found = _named(text)
     asked = Asked(
-        tag=request.GET.get("tag", "")[:64],
+        tag=text_of(request, "tag", 64),
         around=found[0] if len(found) == 1 else None,
         way=choice(request, "way", WAYS),
         depth=whole_number(request, "depth", 0, least=0, most=DEPTHS[-1]),

@@ -44,6 +44,7 @@ def history(request: HttpRequest, pk: int) -> HttpResponse:
             {"label": label, "href": base + query(status=value), "is_chosen": value == status}
             for value, label in [("", _("All")), *Status.choices]
         ],
+        "is_filtered": bool(status),
         "newer": base + query(status=status, cursor=found.newer) if found.newer else "",
         "older": base + query(status=status, cursor=found.older) if found.older else "",
         "is_dialog": bool(request.htmx),  # type: ignore[attr-defined]

@@ -27,7 +27,7 @@ from scheduler.phrases import retold
 from scheduler.services.run_graphs import Place, run_graph
 from scheduler.templatetags.scheduler_site import duration, local_text
 from scheduler.views.graph import MOST_TASKS, bounded
-from scheduler.views.shell import choice, live_part, now, page, query, require
+from scheduler.views.shell import choice, live_part, now, page, query, require, text_of
 
 PAGE = 30
 TRIGGERS = (Trigger.SCHEDULE, Trigger.MANUAL, Trigger.API)  # what begins a run today
@@ -54,7 +54,7 @@ def run_list(request: HttpRequest) -> HttpResponse:
     require(request, "view_run", "view_execution")
     status = choice(request, "status", RunStatus.values)
     trigger = choice(request, "trigger", [str(value) for value in TRIGGERS])
-    text = request.GET.get("q", "").strip()[:100]
+    text = text_of(request, "q", 100)
     asked = {"status": status, "trigger": trigger, "q": text}
     part, digest = _list_part(request, asked)
     if request.GET.get("seen") is not None:

@@ -47,6 +47,11 @@ def choice(request: HttpRequest, name: str, allowed: Collection[str], default: s
     return value if value in allowed else default
 
 
+def text_of(request: HttpRequest, name: str, length: int) -> str:
+    """Return the beginning of the parameter `name`, without NUL, which PostgreSQL has no place for."""
+    return request.GET.get(name, "").replace("\0", "").strip()[:length]
+
+
 def whole_number(request: HttpRequest, name: str, default: int, *, least: int, most: int) -> int:
     """Return the parameter `name` as a number within bounds."""
     text = request.GET.get(name, "")

@@ -24,7 +24,7 @@ from scheduler.exceptions import InvalidScheduleError
 from scheduler.models import Execution, Task
 from scheduler.statistics import typical
 from scheduler.templatetags.scheduler_site import duration, in_words, local_text
-from scheduler.views.shell import now, page, query, require, whole_number
+from scheduler.views.shell import now, page, query, require, text_of, whole_number
 
 LANES = 40
 MOST_MARKS = 1200
@@ -44,7 +44,7 @@ def timeline(request: HttpRequest) -> HttpResponse:
     hours = whole_number(request, "hours", 24, least=1, most=24)
     length = timedelta(hours=hours)
     begin = _begin(request.GET.get("at", ""), present, length)
-    tag, text = request.GET.get("tag", "")[:64], request.GET.get("q", "").strip()[:100]
+    tag, text = text_of(request, "tag", 64), text_of(request, "q", 100)
     rows = selectors.find_tasks(is_enabled=None, tag=tag or None, text=text or None, statuses=())
     paginator = Paginator(rows.order_by("task_id"), LANES)
     shown = paginator.get_page(whole_number(request, "page", 1, least=1, most=100_000))

@@ -19,7 +19,7 @@ from scheduler.config_file import ConfigError, ConfigProblem, dump_config, parse
 from scheduler.models import Task
 from scheduler.plan_text import plan_lines
 from scheduler.services.configuration import ImportPlan, apply_import, export_specs, plan_import
-from scheduler.views.shell import now, page, require
+from scheduler.views.shell import now, page, require, text_of
 
 NAME = "config.json"
 LARGEST = 5 * 1024 * 1024
@@ -112,7 +112,7 @@ def _done(request: HttpRequest, plan: ImportPlan) -> HttpResponse:
 def export_page(request: HttpRequest) -> HttpResponse:
     """Show the configuration as it would be written, or download it."""
     require(request, "view_task", "change_task")
-    tag = request.GET.get("tag", "")[:64]
+    tag = text_of(request, "tag", 64)
     rows: QuerySet[Task] = Task.objects.tagged(tag) if tag else Task.objects.all()
     rows = rows.order_by("task_id")
     wanted = rows if "download" in request.GET else rows[:PREVIEW]

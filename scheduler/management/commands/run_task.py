@@ -57,7 +57,7 @@ class Command(DatabaseCommand):
             execution = Execution.objects.get(run=ended.run_id, task=ended.task_id, attempt=ended.attempt + 1)
             self.stdout.write("\n" * is_line_open + _between(ended, execution))
         self.stderr.write(_outcome(ended))
-        return ended.exit_code if ended.exit_code is not None and ended.exit_code >= 0 else 1
+        return _exit_code(ended)
 
     def _print_attempt(self, execution: Execution) -> tuple[Execution, bool]:
         """Print the log of an execution until it has ended; return it, and whether its last line has no end."""
@@ -73,6 +73,15 @@ class Command(DatabaseCommand):
                 return latest, is_line_open
             else:
                 time.sleep(POLL)
+
+
+def _exit_code(ended: Execution) -> int:
+    """Return the exit code of the command, or what shells and timeout(1) say of one that left none."""
+    if ended.status == Status.TIMEOUT:
+        return 124
+    if ended.exit_code is None:
+        return 125
+    return ended.exit_code if ended.exit_code >= 0 else 128 - ended.exit_code
 
 
 def _between(ended: Execution, following: Execution) -> str:
