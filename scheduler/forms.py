@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from django import forms
 from django.conf import settings
@@ -30,7 +30,7 @@ from scheduler.specs import FIELDS
 
 FORM_FIELDS = {**FIELDS, "task_dependencies": "depends_on"}
 FIRST_WORD = re.compile(r"^\w+")
-
+WHILE_TYPED = "input changed delay:250ms, input from:#id_timezone delay:250ms"
 
 _rules_fields: list[Callable[[Task], forms.Field]] = []
 
@@ -147,7 +147,7 @@ class ScheduleWidget(UnfoldAdminTextInputWidget):
                 "spellcheck": "false",
                 "autocomplete": "off",
                 "hx-get": reverse_lazy("admin:scheduler_schedule_hint"),
-                "hx-trigger": "load, input changed delay:250ms, input from:#id_timezone delay:250ms",
+                "hx-trigger": f"load, {WHILE_TYPED}",
                 "hx-include": "#id_timezone",
                 "hx-target": "#schedule-hint",
                 "hx-swap": "innerHTML",
@@ -243,6 +243,9 @@ class TaskForm(TaskModelForm):
             self.initial.setdefault("depends_on", list(self.instance.upstreams.order_by("task_id")))
         self.fields["schedule"].widget = ScheduleWidget()
         self.fields["timezone"].widget = ZoneWidget()
+        for field in self.fields.values():
+            field.initial = _plain(field.initial)
+        self.initial = {name: _plain(value) for name, value in self.initial.items()}
         command = self.fields["command"].widget
         command.attrs["class"] = f"{command.attrs.get('class', '')} s-mono"
         command.attrs["spellcheck"] = "false"
@@ -251,39 +254,55 @@ class TaskForm(TaskModelForm):
         self.fields["description"].widget.attrs["rows"] = 3
 
     def clean(self) -> dict[str, Any]:
-        """Ask the validator of config.json and the graph; each problem stands beside its field.
+        """Ask the validator of config.json and the graph; each problem stands beside its field, all in one round.
 
         The graph stays locked until the transaction of the page ends, so what is checked is what is saved.
         """
         cleaned = super().clean() or self.cleaned_data
-        if self.errors:
-            return cleaned
+        data = self._wire_data(cleaned)
+        spec: TaskSpec | None = None
         try:
-            spec = validate_task(self._wire_data(cleaned))
-            lock_graph()
-            task = self.instance if self.instance.pk else None
-            problems = [problem for _index, problem in find_problems([Definition(task, spec)])]
+            # What a field has refused itself is missing; the rest is judged nevertheless.
+            spec = validate_task(data, partial=bool(self.errors))
         except ConfigError as error:
-            problems = error.problems
-        else:
+            self.show_problems(error.problems)
+        self.show_problems(self._graph_problems(data))
+        if spec is not None and not self.errors:
             self.spec = spec
-        self.show_problems(problems)
+        if "schedule" in self.errors:
+            self.fields["schedule"].widget.attrs["hx-trigger"] = WHILE_TYPED  # it is said already
         return cleaned
+
+    def _graph_problems(self, data: dict[str, Any]) -> list[ConfigProblem]:
+        """Return what is wrong with id and upstreams among all tasks, of those of the two that are sound."""
+        task = self.instance if self.instance.pk else None
+        refused = set(self.errors)
+        task_id = data["task_id"] if "task_id" not in refused else task.task_id if task else None
+        if task_id is None:
+            return []
+        upstreams = data["task_dependencies"] if "depends_on" not in refused else []
+        lock_graph()
+        spec = cast("TaskSpec", {**data, "task_id": task_id, "task_dependencies": upstreams})
+        found = [problem for _index, problem in find_problems([Definition(task, spec)])]
+        return [problem for problem in found if _field_of(problem) not in refused]
 
     def show_problems(self, problems: list[ConfigProblem]) -> None:
         """Put each problem beside the field it is about."""
         for problem in problems:
+            field = _field_of(problem)
             match = FIRST_WORD.match(problem.path)
-            field = FORM_FIELDS.get(match[0]) if match else None
             inner = problem.path[match.end() :].lstrip(".") if match else problem.path
             said = retold(problem.message)
             text = f"{inner}: {said}" if inner and field != "depends_on" else said
             self.add_error(field if field in self.fields else None, ValidationError(text))
 
     def _wire_data(self, cleaned: dict[str, Any]) -> dict[str, Any]:
-        data = {wire: _plain(cleaned.get(name)) for wire, name in FIELDS.items()}
-        data["task_notify"] = [] if data["task_notify"] is None else data["task_notify"]
-        data["task_dependencies"] = [task.task_id for task in cleaned["depends_on"]]
+        """Return the words of config.json for the fields that are sound."""
+        data = {wire: _plain(cleaned[name]) for wire, name in FIELDS.items() if name in cleaned}
+        if data.get("task_notify", []) is None:
+            data["task_notify"] = []
+        if "depends_on" in cleaned:
+            data["task_dependencies"] = [task.task_id for task in cleaned["depends_on"]]
         return data
 
     def _post_clean(self) -> None:
@@ -299,5 +318,12 @@ class TaskForm(TaskModelForm):
     save_m2m = _save_m2m
 
 
+def _field_of(problem: ConfigProblem) -> str | None:
+    """Return the field that a problem is about."""
+    match = FIRST_WORD.match(problem.path)
+    return FORM_FIELDS.get(match[0]) if match else None
+
+
 def _plain(value: Any) -> Any:
+    """Return a whole number as one."""
     return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -91,6 +91,7 @@ NO_PAGES = {
     "admin:notifications_resend": "an act",
     "admin:scheduler_overview": "a part of the overview",
     "admin:scheduler_schedule_hint": "a part of the form of a task",
+    "admin:scheduler_task_history": "leads to the history of the executions",
     "admin:scheduler_task_restore": "leads to the task when it is not deleted",
     "admin:scheduler_task_run": "an act",
     "admin:scheduler_task_pause": "an act",

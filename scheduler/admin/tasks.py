@@ -83,6 +83,11 @@ class TaskAdmin(ModelAdmin):
             return HttpResponseRedirect(reverse("admin:scheduler_task_page", args=[task.pk]))
         return super().change_view(request, object_id, form_url, extra_context)
 
+    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
+        """Lead to the history of the executions, which is what the site means by the word."""
+        task = get_object_or_404(Task, pk=object_id)
+        return HttpResponseRedirect(reverse("admin:scheduler_task_history_list", args=[task.pk]))
+
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:

@@ -133,6 +133,64 @@ def test_each_error_stands_beside_its_field(site: Client, field: str, value: str
     assert not Task.objects.exists()
 
 
+def test_all_problems_come_in_one_round(site: Client, make_task: Any) -> None:
+    a = make_task("a")
+    b = make_task("b", task_dependencies=["a"])
+    data = {**FORM, "task_id": "a", "name": "", "schedule": "0 0 30 2 *", "timeout": "-1", "retry": "many"}
+
+    url = reverse("admin:scheduler_task_change", args=[a.pk])
+    errors = field_errors(site.post(url, {**data, "env_value": ["nameless"], "depends_on": [b.pk]}))
+
+    assert set(errors) == {"name", "schedule", "timeout", "retry", "env", "depends_on"}
+    assert {len(said) for said in errors.values()} == {1}
+    assert not a.upstreams.exists()
+
+
+def test_a_refused_id_hides_no_other_problem(site: Client, make_task: Any) -> None:
+    a = make_task("a")
+    b = make_task("b", task_dependencies=["a"])
+    url = reverse("admin:scheduler_task_change", args=[a.pk])
+
+    taken = field_errors(site.post(url, {**FORM, "task_id": "b", "deadline": "25:00"}))
+    malformed = field_errors(site.post(url, {**FORM, "task_id": "a b", "depends_on": [b.pk]}))
+
+    assert set(taken) == {"task_id", "deadline"}
+    assert set(malformed) == {"task_id", "depends_on"}
+
+
+def test_a_schedule_error_is_said_once(site: Client) -> None:
+    url = reverse("admin:scheduler_task_add")
+    asks_at_once = 'hx-trigger="load, input changed'
+
+    wrong = site.post(url, {**FORM, "schedule": "0 0 30 2 *"}).content.decode()
+
+    assert asks_at_once in site.get(url).content.decode()
+    assert asks_at_once not in wrong and 'hx-trigger="input changed' in wrong
+
+
+def test_whole_numbers_are_shown_whole(site: Client, make_task: Any) -> None:
+    task = make_task("a", task_timeout=7200, task_retry_interval=0.5, task_deadline=600)
+
+    html = site.get(reverse("admin:scheduler_task_change", args=[task.pk])).content.decode()
+    shown = dict(re.findall(r'name="(timeout|retry_\w+|misfire_grace|deadline)" value="([^"]*)"', html))
+    fresh = site.get(reverse("admin:scheduler_task_add")).content.decode()
+
+    expected = {"timeout": "7200", "retry_interval": "0.5", "retry_backoff": "1", "misfire_grace": "60"}
+    assert shown == {**expected, "deadline": "600"}
+    assert 'name="retry_backoff" value="1"' in fresh
+
+
+def test_history_is_that_of_the_executions(site: Client, make_task: Any) -> None:
+    task = make_task("a")
+    executions = reverse("admin:scheduler_task_history_list", args=[task.pk])
+
+    form = site.get(reverse("admin:scheduler_task_change", args=[task.pk])).content.decode()
+    answer = site.get(reverse("admin:scheduler_task_history", args=[task.pk]))
+
+    assert f'href="{executions}"' in form
+    assert (answer.status_code, answer.headers["Location"]) == (302, executions)
+
+
 def test_the_list_of_tasks_needs_the_same_queries_for_one_and_for_a_full_page(
     site: Client, make_task: Any, django_assert_num_queries: Any
 ) -> None:

@@ -49,6 +49,8 @@
       if (!dialog.open) dialog.showModal();
     }
     if (event.target.id === "s-log-pane") showWhose(event.target, event.detail.requestConfig?.elt);
+    // What was wrong with the schedule that was sent says nothing of the one that is typed now.
+    if (event.target.id === "schedule-hint") event.target.closest(".field-line, .s-field").querySelector(".errorlist")?.remove();
     showFailing();
   });
   document.addEventListener("click", (event) => {
