@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from django import template
 from django.conf import settings
 from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
-from django.utils.html import format_html
+from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 register = template.Library()
 
 STRIP = 30  # executions
+NAMED = re.compile(r"(?:(?<!\w)(?:(?P<execution>[Ee]xecution)|run)|(?P<zh>执行)|运行) (?P<pk>[0-9]{1,18})(?!\w)")
+"""An execution or a run, as the sentences about a task name it in the languages of the site."""
 
 
 @register.filter
@@ -153,6 +156,18 @@ def strip(executions: Sequence[Execution], most: int = STRIP, *, zone: str) -> S
 def retold_filter(text: str | None) -> str:
     """Return what engine, validator or a channel said in the language of the reader."""
     return retold(text or "")
+
+
+@register.filter
+def linked(sentence: str) -> SafeString:
+    """Return a sentence as text in which each execution and run that it names is a link."""
+    return mark_safe(NAMED.sub(_link_to, escape(sentence)))  # noqa: S308
+
+
+def _link_to(found: re.Match[str]) -> str:
+    page = "execution" if found["execution"] or found["zh"] else "run"
+    address = reverse(f"admin:scheduler_{page}_change", args=[int(found["pk"])])
+    return f'<a class="s-link" href="{address}">{found[0]}</a>'
 
 
 @register.filter

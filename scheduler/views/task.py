@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, cast
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
+from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -60,6 +62,10 @@ def task_page(request: HttpRequest, pk: int) -> HttpResponse:
         "told": explain(task, now=present),
         "graph": _graph(task, present),
         "slots": [] if task.schedule_error else upcoming(spec, present, count=5),
+        "command": task.command,
+        "folder": _folder(task),
+        "facts": _facts(task),
+        "variables": sorted(spec["task_env"]),
         "configuration": json.dumps(spec, ensure_ascii=False, indent=2),
         "changes": _changes(task, shows_env),
         "cards": list(asked(task_page_cards, request, task=task)),
@@ -68,6 +74,52 @@ def task_page(request: HttpRequest, pk: int) -> HttpResponse:
         "may_delete": request.user.has_perm("scheduler.delete_task"),
     }
     return page(request, "scheduler/task.html", context)
+
+
+def _folder(task: Task) -> dict[str, Any]:
+    """Return where the command runs on a worker that has the scripts that this process has."""
+    scripts = settings.SCHEDULER_TASKS_DIR
+    own = scripts / task.task_id
+    return {"path": own, "is_own": True} if own.is_dir() else {"path": scripts.parent, "is_own": False}
+
+
+def _facts(task: Task) -> list[tuple[str, str]]:
+    """Return what the task is, beside its command and schedule, as (name, value)."""
+    values = {
+        "timezone": task.timezone or _("As the installation: %(zone)s") % {"zone": task.zone},
+        "timeout": _("none") if task.timeout is None else duration(task.timeout),
+        "retry": _retries(task),
+        "concurrency": _overlap(task),
+        "misfire_policy": task.get_misfire_policy_display(),
+        "deadline": _deadline(task.deadline),
+        "queue": task.queue or settings.SCHEDULER_QUEUE,
+        "priority": str(task.priority),
+    }
+    return [(capfirst(str(Task._meta.get_field(name).verbose_name)), value) for name, value in values.items()]
+
+
+def _retries(task: Task) -> str:
+    if not task.retry:
+        return _("none")
+    values = {"count": task.retry, "wait": duration(task.retry_interval), "factor": f"{task.retry_backoff:g}"}
+    if task.retry_backoff == 1:
+        return _("%(count)d, after %(wait)s each") % values
+    return _("%(count)d, after %(wait)s, each further wait × %(factor)s") % values
+
+
+def _overlap(task: Task) -> str:
+    said = str(task.get_concurrency_display())
+    if task.max_parallel is None:
+        return said
+    return _("%(policy)s, at most %(count)d") % {"policy": said, "count": task.max_parallel}
+
+
+def _deadline(deadline: Any) -> str:
+    if deadline is None:
+        return _("none")
+    if isinstance(deadline, str):
+        return deadline
+    return _("%(duration)s without a success") % {"duration": duration(deadline)}
 
 
 def _shown(spec: TaskSpec, shows_env: bool) -> TaskSpec:

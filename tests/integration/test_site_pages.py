@@ -933,6 +933,58 @@ def test_the_page_of_a_task_explains_why_it_does_not_run(site: Client, make_task
     assert "It has never run." in html.split('id="explanation"')[1]
 
 
+def test_the_page_of_a_task_says_what_it_is(site: Client, make_task: Any, settings: Any) -> None:
+    task = make_task(
+        "a",
+        task_exec="python main.py --all",
+        task_tags=["shop"],
+        task_timeout=7200,
+        task_retry=3,
+        task_retry_interval=30,
+        task_retry_backoff=2,
+        task_concurrency="allow",
+        task_max_parallel=2,
+        task_deadline=600,
+        task_timezone="Asia/Shanghai",
+        task_env={"TOKEN": "s3cret"},
+    )
+    url = reverse("admin:scheduler_task_page", args=[task.pk])
+
+    def definition() -> str:
+        return text_of(site.get(url)).split('id="definition"')[1].split("</section>")[0]
+
+    without = definition()
+    (settings.SCHEDULER_TASKS_DIR / "a").mkdir()
+    said = definition()
+
+    for fact in ("python main.py --all", "?tag=shop", "2 h 00 m", "Asia/Shanghai", "10 m 00 s without a success"):
+        assert fact in said
+    assert "3, after 30 s, each further wait × 2" in said and "Allow side by side, at most 2" in said
+    assert "TOKEN" in said and "s3cret" not in said
+    assert f"<code>{settings.SCHEDULER_TASKS_DIR.parent}</code>" in without
+    assert "It has no folder of its own." in without and "It has no folder of its own." not in said
+    assert f"<code>{settings.SCHEDULER_TASKS_DIR / 'a'}</code>" in said
+
+
+def test_executions_and_runs_that_an_explanation_names_are_links(site: Client, make_task: Any) -> None:
+    task = make_task("a")
+    run = Run.objects.create(trigger="manual", first_task=task, created_at=NOON)
+    common = {"task": task, "run": run, "trigger": "retry", "queued_at": NOON, "reason": f"{NASTY} run 7"}
+    execution = Execution.objects.create(**common, status=Status.TIMEOUT, is_outcome=True, started_at=NOON)
+
+    for language in ("en", "zh-hans"):
+        html = text_of(
+            site.get(
+                reverse("admin:scheduler_task_page", args=[task.pk]), headers={"Accept-Language": language}
+            )
+        )
+        told = html.split('id="explanation"')[1].split("</section>")[0]
+
+        assert f'href="{reverse("admin:scheduler_execution_change", args=[execution.pk])}"' in told
+        assert f'href="{reverse("admin:scheduler_run_change", args=[run.pk])}"' in told
+        assert "<script>" not in told and "<img" not in told
+
+
 # --- one truth on all pages ----------------------------------------------------------------------
 
 
