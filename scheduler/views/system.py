@@ -15,6 +15,7 @@ from django.shortcuts import render
 from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 
+from schedsite import __version__
 from scheduler import selectors, statistics
 from scheduler.choices import Status
 from scheduler.models import Process
@@ -40,7 +41,11 @@ def system(request: HttpRequest) -> HttpResponse:
         "free": _free_bytes(),
         "vendor": "PostgreSQL" if connection.vendor == "postgresql" else "SQLite",
         "broker": "Redis" if settings.REDIS_URL else _("database"),
-        "versions": [("Python", platform.python_version()), *((name, _version(name)) for name in LIBRARIES)],
+        "versions": [
+            ("Schedsite", __version__),
+            ("Python", platform.python_version()),
+            *((name, _version(name)) for name in LIBRARIES),
+        ],
         "facts": [
             (_("Time zone"), settings.SCHEDULER_TIME_ZONE),
             (_("Scripts"), settings.SCHEDULER_TASKS_DIR),
