@@ -207,6 +207,13 @@ def failing_tasks(limit: int = 20) -> TaskQuerySet:
     return rows
 
 
+def failing_count() -> int:
+    """Return how many tasks `failing_tasks` finds."""
+    with_status: Any = with_last_status(Task.objects.filter(enabled=True))
+    count: int = with_status.filter(last_status__in=sorted(FAILED)).count()
+    return count
+
+
 def running_now(limit: int = 20) -> ExecutionQuerySet:
     """Return what runs, the longest running first."""
     # Found first and joined then: asked for both at once, SQLite goes through all tasks.

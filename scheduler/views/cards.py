@@ -162,17 +162,14 @@ def task_list(request: HttpRequest) -> HttpResponse:
         return HttpResponse(_frame(request, part, digest))
     asked, rows = _found(request)
     without = {key: value for key, value in asked.items() if key != "state"}
-    states = _states(rows, asked["state"], without)
-    failing = next((state["count"] for state in states if state["value"] == "failing"), 0)
     context = {
         **asked,
         "title": _("Tasks"),
-        "states": states,
+        "states": _states(rows, asked["state"], without),
         "tags": tag_links(asked["tag"], {k: v for k, v in asked.items() if k != "tag"}),
         "shape": shape,
         "shapes": [(name, query(**asked, view=name)) for name in VIEWS],
         "frame": _frame(request, part, digest),
-        "failing": failing,
         "may_run": request.user.has_perm("scheduler.run_task"),
         "may_add": request.user.has_perm("scheduler.add_task"),
         "may_delete": request.user.has_perm("scheduler.delete_task"),

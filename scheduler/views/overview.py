@@ -31,13 +31,11 @@ LATE, STUCK = timedelta(minutes=1), 3
 
 def overview(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """Add the overview to the context of the admin index."""
-    found = _read(request)
-    html, _digest = _render(request, found)
+    html, _digest = _render(request, _read(request))
     return {
         **context,
         "title": _("Overview"),
         "is_fullwidth": True,
-        "failing_count": len(found.get("failing", ())),
         "overview_html": html,
     }
 
@@ -57,6 +55,7 @@ def _read(request: HttpRequest) -> dict[str, Any]:
     counts = selectors.counts_since(midnight)
     link = reverse("admin:scheduler_execution_changelist") + "?age=today&status="
     running = list(selectors.running_now())
+    upcoming = list(selectors.next_up())
     usual = _usual(running)
     attention: dict[str, list[Any]] = {
         "troubles": troubles_of(selectors.health(present)),
@@ -70,10 +69,10 @@ def _read(request: HttpRequest) -> dict[str, Any]:
         **attention,
         "attention_count": sum(map(len, attention.values())),
         "running": [_going(row, usual.get(row.task_id), present) for row in running],
-        "upcoming": list(selectors.next_up()),
+        "upcoming": upcoming,
         "counts": [(s.value, s.label, counts[s], link + s.value) for s in Status if s in counts],
         "day": _day(present),
-        "has_tasks": Task.objects.exists(),
+        "has_tasks": bool(upcoming or running) or Task.objects.exists(),
         "may_add": request.user.has_perm("scheduler.add_task"),
     }
 

@@ -8,11 +8,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.contrib import admin
+from django.core.cache import cache
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.utils.http import urlencode
+
+from scheduler import selectors
+
+FAILING_KEPT = 5  # seconds
 
 
 def now() -> datetime:
@@ -26,8 +31,20 @@ def require(request: HttpRequest, *permissions: str) -> None:
     Raises:
         PermissionDenied: one is missing.
     """
-    if not request.user.has_perms([f"scheduler.{name}" for name in permissions]):
-        raise PermissionDenied
+    missing = [f"scheduler.{name}" for name in permissions if not request.user.has_perm(f"scheduler.{name}")]
+    if missing:
+        raise PermissionDenied(", ".join(missing))
+
+
+def failing(request: HttpRequest) -> dict[str, Any]:
+    """Give all templates `failing_count`, for the title and the icon; it is asked for only where it is used."""
+
+    def failing_count() -> int:
+        if not request.user.has_perms(["scheduler.view_task", "scheduler.view_execution"]):
+            return 0
+        return cache.get_or_set("failing-count", selectors.failing_count, FAILING_KEPT) or 0
+
+    return {"failing_count": failing_count}
 
 
 def page(request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponse:

@@ -18,6 +18,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from notifications.models import NotificationRule
+from schedsite import __version__
 from scheduler.choices import Status
 from scheduler.config_file import dump_config
 from scheduler.models import Execution, ExecutionLog, Process, Run, Task
@@ -249,6 +250,56 @@ def test_a_page_that_meets_a_busy_database_asks_again_by_itself(
     assert 'http-equiv="refresh"' in text_of(response)
 
 
+# --- the shell -----------------------------------------------------------------------------------
+
+
+def test_an_address_without_a_page_leads_back_without_a_look_at_the_database(
+    client: Client, admin_client: Client, django_assert_num_queries: Any
+) -> None:
+    for visitor in (client, admin_client):
+        with django_assert_num_queries(0):
+            answer = visitor.get("/nothing", headers={"Accept-Language": "en"})
+
+        assert answer.status_code == 404
+        assert "Page not found" in text_of(answer)
+        assert f'href="{reverse("admin:index")}"' in text_of(answer)
+
+
+def test_a_refusal_names_the_missing_permission_and_leads_back(db: None) -> None:
+    answer = member("Viewer").get(reverse("admin:scheduler_import"))
+
+    assert answer.status_code == 403
+    assert "<code>scheduler.add_task, scheduler.change_task, scheduler.delete_task</code>" in text_of(answer)
+    assert f'href="{reverse("admin:index")}"' in text_of(answer)
+
+
+def test_a_form_without_its_token_is_refused_in_the_look_of_the_site(db: None) -> None:
+    answer = Client(enforce_csrf_checks=True).post(reverse("admin:login"), {"username": "a"})
+
+    assert answer.status_code == 403
+    assert "This form is out of date" in text_of(answer) and "<style" not in text_of(answer)
+
+
+def test_the_language_is_chosen_before_logging_in(client: Client, db: None) -> None:
+    login = f"{reverse('admin:login')}?next=/admin/scheduler/task/"
+    form = text_of(client.get(login)).split('id="language-form"')[1].split("</form>")[0]
+
+    answer = client.post(reverse("set_language"), {"next": login, "language": "zh-hans"})
+
+    assert f'name="next" value="{login}"' in form and 'value="zh-hans"' in form
+    assert answer.headers["Location"] == login
+    assert 'lang="zh-hans"' in text_of(client.get(login))
+
+
+def test_the_first_thing_to_reach_with_the_keyboard_skips_to_the_content(site: Client) -> None:
+    for name in ("index", "scheduler_system", "auth_user_changelist", "scheduler_task_add"):
+        body = text_of(site.get(reverse(f"admin:{name}"))).split("<body")[1]
+        first = re.search(r"<(?:a|button|input)\b[^>]*>", body)
+
+        assert first and 'href="#content"' in first[0], name
+        assert 'id="content"' in body
+
+
 # --- counts of queries and weight ----------------------------------------------------------------
 
 
@@ -346,10 +397,25 @@ def test_the_list_is_filtered_by_state_tag_and_text(site: Client, make_task: Any
     assert found(q="oo") == {"good"}
 
 
-def test_the_title_says_how_many_fail(site: Client, make_task: Any) -> None:
+@pytest.mark.parametrize(
+    "name", ["index", "scheduler_task_changelist", "scheduler_system", "auth_user_changelist"]
+)
+def test_the_title_says_how_many_fail(site: Client, make_task: Any, name: str) -> None:
     add_outcomes(make_task("bad"), 1, Status.TIMEOUT)
 
-    assert re.search(r"<title>\s*\(1\) Tasks", text_of(site.get(reverse("admin:scheduler_task_changelist"))))
+    html = text_of(site.get(reverse(f"admin:{name}"), {"q": "nothing"}))
+
+    assert re.search(r"<title>\s*\(1\) ", html)
+    assert 'data-failing="1"' in html
+
+
+def test_who_may_not_see_tasks_is_not_told_how_many_fail(client: Client, make_task: Any) -> None:
+    add_outcomes(make_task("bad"), 1, Status.TIMEOUT)
+    client.force_login(User.objects.create_user("nobody", is_staff=True))
+
+    html = text_of(client.get(reverse("admin:index")))
+
+    assert 'data-failing="0"' in html and "(1)" not in html
 
 
 def test_the_choice_of_a_table_is_remembered(site: Client, make_task: Any) -> None:
@@ -921,6 +987,7 @@ def test_the_system_page_shows_processes_queues_and_punctuality(site: Client, ma
     html = text_of(site.get(reverse("admin:scheduler_system")))
 
     assert "web-1:7" in html and ">heavy</td>" in html
+    assert f"<dt>Schedsite</dt><dd>{__version__}</dd>" in html
     assert "Half begin within" in html and "0.00 s" in html
     assert "No dispatcher is alive" in html
 
@@ -957,7 +1024,13 @@ def test_the_page_of_a_task_says_what_it_is(site: Client, make_task: Any, settin
     (settings.SCHEDULER_TASKS_DIR / "a").mkdir()
     said = definition()
 
-    for fact in ("python main.py --all", "?tag=shop", "2 h 00 m", "Asia/Shanghai", "10 m 00 s without a success"):
+    for fact in (
+        "python main.py --all",
+        "?tag=shop",
+        "2 h 00 m",
+        "Asia/Shanghai",
+        "10 m 00 s without a success",
+    ):
         assert fact in said
     assert "3, after 30 s, each further wait × 2" in said and "Allow side by side, at most 2" in said
     assert "TOKEN" in said and "s3cret" not in said
