@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 register = template.Library()
 
 STRIP = 30  # executions
-NAMED = re.compile(r"(?:(?<!\w)(?:(?P<execution>[Ee]xecution)|run)|(?P<zh>执行)|运行) (?P<pk>[0-9]{1,18})(?!\w)")
+NAMED = re.compile(
+    r"(?:(?<!\w)(?:(?P<execution>[Ee]xecution)|run)|(?P<zh>执行)|运行) (?P<pk>[0-9]{1,18})(?!\w)"
+)
 """An execution or a run, as the sentences about a task name it in the languages of the site."""
 
 
