@@ -60,7 +60,6 @@ PAGES = {
     "admin:scheduler_execution_change": Page("execution", picture="execution"),
     "admin:scheduler_execution_add": Page(is_closed=True),
     "admin:scheduler_execution_delete": Page("execution", is_closed=True),
-    "admin:scheduler_apitoken_add": Page(is_closed=True),
     "admin:scheduler_process_add": Page(is_closed=True),
     "admin:scheduler_process_delete": Page("process", is_closed=True),
     "admin:auth_user_password_change": Page("user"),

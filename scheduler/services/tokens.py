@@ -12,6 +12,8 @@ from scheduler.models import ApiToken
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
 
+LONGEST_NAME, LONGEST_DAYS = 100, 36_500
+
 
 def create_token(user: AbstractBaseUser, *, name: str = "", expires_at: datetime | None = None) -> str:
     """Make a token for `user` and return it; it cannot be read again."""

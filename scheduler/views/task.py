@@ -95,7 +95,8 @@ def _facts(task: Task) -> list[tuple[str, str]]:
         "queue": task.queue or settings.SCHEDULER_QUEUE,
         "priority": str(task.priority),
     }
-    return [(capfirst(str(Task._meta.get_field(name).verbose_name)), value) for name, value in values.items()]
+    model: Any = Task._meta
+    return [(capfirst(str(model.get_field(name).verbose_name)), value) for name, value in values.items()]
 
 
 def _retries(task: Task) -> str:

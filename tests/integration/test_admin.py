@@ -16,7 +16,7 @@ from django.urls import reverse
 
 from scheduler.choices import Status, Trigger
 from scheduler.models import ApiToken, Execution, ExecutionLog, Task, TaskDependency
-from scheduler.services.tokens import create_token
+from scheduler.services.tokens import create_token, digest_of
 from tests.conftest import NOON
 
 VERBS = ("run", "pause", "resume")
@@ -368,6 +368,53 @@ def test_strangers_and_the_pages_of_django_q2_are_kept_out(site: Client) -> None
 
 def test_an_empty_installation_shows_how_to_begin(site: Client) -> None:
     assert "Welcome to Schedsite" in site.get(reverse("admin:index")).content.decode()
+
+
+def test_a_token_is_made_for_oneself_and_shown_once(
+    site: Client, admin_user: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+    url = reverse("admin:scheduler_apitoken_add")
+
+    answer = site.post(url, {"name": "ci", "days": "30"})
+    shown = re.search(r'id="token"[^>]*>([\w-]{43})<', answer.content.decode())
+    again = site.get(url)
+
+    token = ApiToken.objects.get()
+    assert shown and token.digest == digest_of(shown[1].encode())
+    assert (token.user, token.name) == (admin_user, "ci")
+    assert token.expires_at is not None and token.expires_at - token.created_at > timedelta(days=29)
+    assert all("no-store" in page.headers["Cache-Control"] for page in (answer, again))
+    assert shown[1] not in again.content.decode()
+    assert shown[1] not in caplog.text and shown[1] not in str(dict(site.session))
+    assert shown[1] not in f"{answer.headers}{site.cookies}"
+    assert (
+        Client().get("/api/scheduler/tasks", headers={"Authorization": f"Bearer {shown[1]}"}).status_code
+        == 200
+    )
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("days", "0"), ("days", "36501"), ("days", "soon"), ("name", "x" * 101)]
+)
+def test_a_refused_token_is_not_made(site: Client, field: str, value: str) -> None:
+    answer = site.post(reverse("admin:scheduler_apitoken_add"), {"name": "", "days": "", field: value})
+
+    assert "errorlist" in answer.content.decode() and 'id="token"' not in answer.content.decode()
+    assert not ApiToken.objects.exists()
+
+
+def test_a_token_needs_the_permission_to_add_one(client: Client, db: None) -> None:
+    user = User.objects.create_user("viewer", is_staff=True)
+    client.force_login(user)
+    url = reverse("admin:scheduler_apitoken_add")
+
+    refused = [client.get(url).status_code, client.post(url, {"name": "", "days": ""}).status_code]
+    user.user_permissions.add(Permission.objects.get(codename="add_apitoken"))
+    made = client.post(url, {"name": "", "days": ""})
+
+    assert refused == [403, 403]
+    assert made.status_code == 200 and ApiToken.objects.get().user == user
 
 
 def test_a_token_can_be_revoked_and_is_never_shown(site: Client, admin_user: Any) -> None:

@@ -9,9 +9,7 @@ from django.contrib.auth import get_user_model
 from django.core.management.base import CommandError, CommandParser
 
 from scheduler.management.base import DatabaseCommand
-from scheduler.services.tokens import create_token
-
-LONGEST_NAME, LONGEST_DAYS = 100, 36_500
+from scheduler.services.tokens import LONGEST_DAYS, LONGEST_NAME, create_token
 
 
 class Command(DatabaseCommand):
