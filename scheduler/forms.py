@@ -244,8 +244,8 @@ class TaskForm(TaskModelForm):
         self.fields["schedule"].widget = ScheduleWidget()
         self.fields["timezone"].widget = ZoneWidget()
         for field in self.fields.values():
-            field.initial = _plain(field.initial)
-        self.initial = {name: _plain(value) for name, value in self.initial.items()}
+            field.initial = plain(field.initial)
+        self.initial = {name: plain(value) for name, value in self.initial.items()}
         command = self.fields["command"].widget
         command.attrs["class"] = f"{command.attrs.get('class', '')} s-mono"
         command.attrs["spellcheck"] = "false"
@@ -284,12 +284,12 @@ class TaskForm(TaskModelForm):
         lock_graph()
         spec = cast("TaskSpec", {**data, "task_id": task_id, "task_dependencies": upstreams})
         found = [problem for _index, problem in find_problems([Definition(task, spec)])]
-        return [problem for problem in found if _field_of(problem) not in refused]
+        return [problem for problem in found if field_of(problem) not in refused]
 
     def show_problems(self, problems: list[ConfigProblem]) -> None:
         """Put each problem beside the field it is about."""
         for problem in problems:
-            field = _field_of(problem)
+            field = field_of(problem)
             match = FIRST_WORD.match(problem.path)
             inner = problem.path[match.end() :].lstrip(".") if match else problem.path
             said = retold(problem.message)
@@ -298,7 +298,7 @@ class TaskForm(TaskModelForm):
 
     def _wire_data(self, cleaned: dict[str, Any]) -> dict[str, Any]:
         """Return the words of config.json for the fields that are sound."""
-        data = {wire: _plain(cleaned[name]) for wire, name in FIELDS.items() if name in cleaned}
+        data = {wire: plain(cleaned[name]) for wire, name in FIELDS.items() if name in cleaned}
         if data.get("task_notify", []) is None:
             data["task_notify"] = []
         if "depends_on" in cleaned:
@@ -318,12 +318,12 @@ class TaskForm(TaskModelForm):
     save_m2m = _save_m2m
 
 
-def _field_of(problem: ConfigProblem) -> str | None:
+def field_of(problem: ConfigProblem) -> str | None:
     """Return the field that a problem is about."""
     match = FIRST_WORD.match(problem.path)
     return FORM_FIELDS.get(match[0]) if match else None
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Return a whole number as one."""
     return int(value) if isinstance(value, float) and value.is_integer() else value

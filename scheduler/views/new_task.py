@@ -13,16 +13,10 @@ from django.utils.translation import gettext_lazy
 
 from scheduler.config_file import ConfigError, ConfigProblem, validate_task
 from scheduler.exceptions import ConflictError
+from scheduler.forms import TagsField, field_of, plain
 from scheduler.phrases import retold
 from scheduler.services.scripts import COMMANDS, FILES, TEXTS, create_from_template
 from scheduler.views.shell import now, page, require
-
-FIELD_OF = {
-    "task_id": "task_id",
-    "task_name": "name",
-    "task_schedule": "schedule",
-    "task_timezone": "timezone",
-}
 
 
 class NewTaskForm(forms.Form):
@@ -37,11 +31,14 @@ class NewTaskForm(forms.Form):
     name = forms.CharField(max_length=200)
     schedule = forms.CharField(max_length=255, required=False)
     timezone = forms.CharField(max_length=64, required=False)
+    tags = TagsField(required=False)
+    timeout = forms.FloatField(required=False)
 
     def add_problems(self, problems: list[ConfigProblem]) -> None:
         """Put each problem beside the field it is about."""
         for problem in problems:
-            self.add_error(FIELD_OF.get(problem.path), retold(problem.message))
+            field = field_of(problem)
+            self.add_error(field if field in self.fields else None, retold(problem.message))
 
 
 def new_task(request: HttpRequest) -> HttpResponse:
@@ -58,6 +55,8 @@ def new_task(request: HttpRequest) -> HttpResponse:
                     "task_exec": COMMANDS[data["kind"]],
                     "task_schedule": data["schedule"],
                     "task_timezone": data["timezone"],
+                    "task_tags": data["tags"],
+                    "task_timeout": plain(data["timeout"]),
                 }
             )
             user: Any = request.user

@@ -695,7 +695,15 @@ def test_variables_are_rows(site: Client, make_task: Any) -> None:
 
 # --- new from a template -------------------------------------------------------------------------
 
-NEW = {"kind": "python", "task_id": "fresh", "name": "Fresh", "schedule": "0 2 * * *", "timezone": ""}
+NEW = {
+    "kind": "python",
+    "task_id": "fresh",
+    "name": "Fresh",
+    "schedule": "0 2 * * *",
+    "timezone": "",
+    "tags": "shop, nightly",
+    "timeout": "7200",
+}
 
 
 @pytest.mark.parametrize(("kind", "file"), [("python", "main.py"), ("shell", "main.sh")])
@@ -706,6 +714,9 @@ def test_a_template_makes_the_task_and_its_script(site: Client, settings: Any, k
     script = settings.SCHEDULER_TASKS_DIR / "fresh" / file
     assert answer.headers["Location"] == reverse("admin:scheduler_task_page", args=[task.pk])
     assert file in task.command and script.is_file()
+    assert (task.tags, task.timeout) == (["shop", "nightly"], 7200)
+    definition = text_of(site.get(answer.headers["Location"])).split('id="definition"')[1]
+    assert task.command in definition and str(script.parent) in definition
     assert script.stat().st_mode & 0o777 == 0o644
 
 
@@ -741,6 +752,8 @@ def test_a_template_does_not_follow_a_link_out_of_the_folder(
         ("task_id", "../up", "task_id"),
         ("schedule", "0 0 30 2 *", "never"),
         ("timezone", "Mars/Olympus", "unknown"),
+        ("tags", "two words", "tags"),
+        ("timeout", "-1", "timeout"),
         ("name", "", "required"),
     ],
 )
@@ -791,6 +804,8 @@ def test_a_plan_is_shown_before_it_is_applied(site: Client, make_task: Any) -> N
     before = set(Task.objects.values_list("task_id", flat=True))
     site.post(url, {**data, "action": "apply", "plan": plan_of(shown)})
 
+    assert shown.count("s-button s-primary") == 1
+    assert 's-count s-technical_failure"><strong>1<' in shown and 's-count s-none"><strong>0<' in shown
     assert "+ two" in shown and "− gone" in shown and "~ one" in shown
     assert "<del>0 3 * * *</del> → <ins>0 1 * * *</ins>" in shown
     assert "Next runs before" in shown

@@ -128,6 +128,19 @@
   }
   document.addEventListener("change", (event) => { if (event.target.name === "_selected_action") showChosen(); });
 
+  // --- what fields say of each other ---------------------------------------------------------------
+
+  // The id of a new task follows its name until somebody types another one.
+  const idOf = (name) => name.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase().replace(/[^a-z0-9_-]+/g, "_").replace(/^_+|_+$/g, "").slice(0, 64);
+  document.addEventListener("input", ({ target }) => {
+    const field = target.id && document.querySelector(`[data-id-from="${target.id}"]`);
+    if (!field || field.value !== (field.dataset.suggested || "")) return;
+    field.value = field.dataset.suggested = idOf(target.value);
+  });
+  document.addEventListener("change", ({ target }) => {
+    if (target.dataset.nameIn) byId(target.dataset.nameIn).textContent = target.files[0]?.name || "";
+  });
+
   // --- rows that are added and removed -------------------------------------------------------------
 
   document.addEventListener("click", (event) => {
