@@ -111,6 +111,7 @@ USE_TZ = True
 USE_I18N = True
 LANGUAGE_CODE = env.choice("LANGUAGE_CODE", "en", ("en", "zh-hans"))
 LANGUAGES = [("en", _("English")), ("zh-hans", _("Simplified Chinese"))]
+FORMAT_MODULE_PATH = "schedsite.formats"
 LOCALE_PATHS = [BASE_DIR / "schedsite" / "locale"]
 SCHEDULER_TIME_ZONE = env.time_zone("SCHEDULER_TIME_ZONE", "UTC")
 TIME_ZONE = SCHEDULER_TIME_ZONE

@@ -7,6 +7,8 @@ from scheduler.queues import QUEUE_MODELS
 
 __all__ = ["access", "executions", "processes", "runs", "tasks"]
 
+admin.site.empty_value_display = "–"
+
 for model in QUEUE_MODELS:
     if admin.site.is_registered(model):
         admin.site.unregister(model)  # whoever may add a django-q2 schedule may run any function

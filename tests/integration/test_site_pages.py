@@ -1007,6 +1007,20 @@ def test_the_system_page_shows_processes_queues_and_punctuality(site: Client, ma
     assert "No dispatcher is alive" in html
 
 
+@pytest.mark.parametrize("language", ["en", "zh-hans"])
+def test_lists_of_the_admin_write_instants_as_all_pages_do(site: Client, language: str) -> None:
+    at = datetime(2026, 11, 25, 12, 37, 5, tzinfo=UTC)
+    Process.objects.create(
+        kind="worker", host_id="h", host="h", pid=1, start_ticks=1, queue="q", started_at=at, heartbeat_at=at
+    )
+
+    url = reverse("admin:scheduler_process_changelist")
+    html = text_of(site.get(url, headers={"Accept-Language": language}))
+
+    assert html.count("2026-11-25 12:37:05 UTC") == 2
+    assert re.search(r"field-stopped_at[^>]*>\s*–\s*<", html)
+
+
 def test_the_page_of_a_task_explains_why_it_does_not_run(site: Client, make_task: Any) -> None:
     task = make_task("a", task_schedule="0 2 * * *", task_enabled=False)
 
