@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.core.cache import cache
 
 from scheduler.choices import Status
 from scheduler.models import Execution, ExecutionLog, Run, Task
@@ -127,6 +128,60 @@ def test_a_task_is_made_from_a_template_with_the_keyboard_alone(
 
     assert (settings.SCHEDULER_TASKS_DIR / "fresh" / "main.py").is_file()
     assert Task.objects.get().schedule == "0 2 * * *"
+
+
+def test_the_id_of_a_new_task_follows_its_name_until_one_is_typed(page: Any, live_server: Any) -> None:
+    page.goto(f"{live_server.url}/admin/scheduler/task/new/")
+    name, task_id = page.get_by_label("Name", exact=True), page.get_by_label("Task id")
+
+    name.fill("Café 同步: Night-run 2")
+    suggested = task_id.input_value()
+    task_id.fill("mine")
+    name.fill("Another name")
+
+    assert suggested == "cafe_night-run_2"
+    assert task_id.input_value() == "mine"
+    assert page.locator("summary:visible").all_text_contents() == ["main.py"]
+    page.get_by_label("Shell").check()
+    assert page.locator("summary:visible").all_text_contents() == ["main.sh"]
+
+
+def test_a_schedule_error_goes_once_another_one_is_typed(page: Any, live_server: Any, make_task: Any) -> None:
+    task = make_task("a")
+    page.goto(f"{live_server.url}/admin/scheduler/task/{task.pk}/change/")
+    row = page.locator(".field-schedule")
+
+    row.locator("input").fill("0 0 30 2 *")
+    page.get_by_role("button", name="Save", exact=True).click()
+    page.get_by_text("Please correct the error below.").wait_for()
+    page.wait_for_load_state("networkidle")
+    said = row.get_by_text("never fires").count()
+    row.locator("input").fill("0 2 * * *")
+    row.get_by_text("At 02:00").wait_for()
+
+    assert said == 1
+    assert row.get_by_text("never fires").count() == 0
+
+
+def test_every_page_shows_in_title_and_icon_that_tasks_fail(
+    page: Any, live_server: Any, make_task: Any
+) -> None:
+    store_executions(make_task("bad"), 1, Status.TIMEOUT)
+    cache.clear()
+
+    for path in ("scheduler/task/", "scheduler/task/system/", "auth/user/"):
+        page.goto(f"{live_server.url}/admin/{path}")
+        page.wait_for_function("document.querySelector('link[rel=icon]').href.includes('failing')")
+        assert page.title().startswith("(1) ")
+
+
+def test_a_chosen_file_is_named_beside_its_button(page: Any, live_server: Any, tmp_path: Any) -> None:
+    (tmp_path / "nightly.json").write_text("{}")
+    page.goto(f"{live_server.url}/admin/scheduler/task/import/")
+
+    page.get_by_label("Choose a file").set_input_files(tmp_path / "nightly.json")
+
+    assert page.locator("#file-name").text_content() == "nightly.json"
 
 
 def test_running_and_pausing_from_a_card_stays_on_the_list(
