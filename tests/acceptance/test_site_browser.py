@@ -153,7 +153,7 @@ def test_a_schedule_error_goes_once_another_one_is_typed(page: Any, live_server:
 
     row.locator("input").fill("0 0 30 2 *")
     page.get_by_role("button", name="Save", exact=True).click()
-    page.get_by_text("Please correct the error below.").wait_for()
+    page.locator("p.errornote").wait_for()
     page.wait_for_load_state("networkidle")
     said = row.get_by_text("never fires").count()
     row.locator("input").fill("0 2 * * *")

@@ -137,9 +137,12 @@
     if (!field || field.value !== (field.dataset.suggested || "")) return;
     field.value = field.dataset.suggested = idOf(target.value);
   });
-  document.addEventListener("change", ({ target }) => {
-    if (target.dataset.nameIn) byId(target.dataset.nameIn).textContent = target.files[0]?.name || "";
-  });
+  document.addEventListener("change", (event) => {
+    const { dataset, files } = event.target;
+    if (!dataset.nameIn) return;
+    byId(dataset.nameIn).textContent = files[0]?.name || "";
+    event.stopPropagation();  // the theme would write the name into a text field, and fails without one
+  }, true);
 
   // --- rows that are added and removed -------------------------------------------------------------
 
