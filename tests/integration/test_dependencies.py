@@ -637,6 +637,7 @@ def test_runs_with_the_same_dependencies_share_one_graph_until_it_is_pruned(engi
     assert RunGraph.objects.count() == 1
 
     Execution.objects.update(status=S, finished_at=NOON)
+    Task.objects.update(deleted_at=NOON)  # of a task that is there, the latest execution stays
     prune(NOON + timedelta(days=9999))
 
     assert (Run.objects.count(), RunGraph.objects.count()) == (0, 0)
@@ -652,9 +653,13 @@ def test_what_a_run_is_decided_by_is_kept_until_its_end(engine: Engine) -> None:
     prune(engine.clock.tick(10 * 86400))
     engine.end(c=S)
     engine.end(d=S)
+    open_run = engine.history()
+    engine.start("b", downstream=False)
+    engine.end(b=S)
     prune(engine.clock.tick(10 * 86400))
 
-    assert engine.history() == [("a", S), ("c", S), ("d", S)]
+    assert open_run == [("a", S), ("b", S), ("c", S), ("d", S)]
+    assert engine.history() == [("a", S), ("c", S), ("d", S), ("b", S)]
 
 
 def test_an_outcome_in_a_chain_costs_the_same_however_long_it_is(
