@@ -109,6 +109,7 @@ class RuleViewSet(StrictViewSet):
     def update(self, request: Request, rule_id: int) -> Response:
         """Replace a rule; fields that are absent get their defaults. Scope and task stay."""
         body = _without_read_only(request.data)
+        definitions.validate_rule(_words_of_rule(body), stored=_rule(rule_id))  # before anything is locked
         with transaction.atomic():
             lock_graph()
             row = _rule(rule_id)
@@ -124,6 +125,10 @@ class RuleViewSet(StrictViewSet):
     def partial_update(self, request: Request, rule_id: int) -> Response:
         """Change the fields that are given."""
         body = _without_read_only(request.data)
+        row = _rule(rule_id)
+        definitions.validate_rule(
+            {**rule_spec(row), **_words_of_rule(body)}, stored=row
+        )  # before anything is locked
         with transaction.atomic():
             # Two changes of different fields at once must not undo each other.
             lock_graph()

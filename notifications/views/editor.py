@@ -54,6 +54,10 @@ class WhomForm(forms.Form):
         widget = AutocompleteSelect(field, admin.site, attrs={"data-width": "100%"})
         widget.choices = self.fields["task"].choices  # type: ignore[attr-defined]
         self.fields["task"].widget = widget
+        if self.is_bound:
+            given: Any = self.data
+            self.data = data = given.copy()
+            data["task"] = _number(data.get("task"))
 
     def clean(self) -> dict[str, Any]:
         """Ask for what belongs to the scope, and leave out what does not."""
@@ -121,6 +125,12 @@ def find_rule(pk: int) -> NotificationRule:
     rows = NotificationRule.objects.select_related("task").prefetch_related("channels")
     rule: NotificationRule = get_object_or_404(rows, pk=pk)
     return rule
+
+
+def _number(given: object) -> str:
+    """Return a primary key that was sent, or nothing: the widget shows what it was given, which must be one."""
+    text = str(given or "")
+    return text if text.isascii() and text.isdigit() and len(text) < 19 else ""
 
 
 def _initial(request: HttpRequest) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from django.http import HttpRequest, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponseRedirect, QueryDict
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
@@ -26,3 +26,13 @@ def go_back(request: HttpRequest) -> HttpResponseRedirect:
     if url_has_allowed_host_and_scheme(before, {request.get_host()}, require_https=request.is_secure()):
         return HttpResponseRedirect(before)
     return HttpResponseRedirect(reverse("admin:scheduler_task_changelist"))
+
+
+def with_keys_only(data: QueryDict) -> QueryDict:
+    """Return a form without chosen rows that are no primary keys, at which the admin fails."""
+    kept = data.copy()
+    chosen = [
+        key for key in data.getlist("_selected_action") if key.isascii() and key.isdigit() and len(key) < 19
+    ]
+    kept.setlist("_selected_action", chosen)
+    return kept

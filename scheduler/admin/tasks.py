@@ -16,7 +16,7 @@ from django.views.decorators.http import require_POST
 from django_htmx.http import trigger_client_event
 from unfold.admin import ModelAdmin
 
-from scheduler.admin.requests import go_back, now, user_of
+from scheduler.admin.requests import go_back, now, user_of, with_keys_only
 from scheduler.choices import Status, Trigger
 from scheduler.config_file import dump_config
 from scheduler.exceptions import ConflictError
@@ -72,6 +72,7 @@ class TaskAdmin(ModelAdmin):
         if request.method == "POST":
             # The admin knows none of our filters and would refuse them; it goes back to the address as it came.
             request.GET = QueryDict()
+            request.POST = with_keys_only(request.POST)  # type: ignore[assignment]
         return super().changelist_view(request, extra_context)
 
     def change_view(

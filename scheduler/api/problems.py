@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from http import HTTPStatus
 from typing import Any
 
+from django.conf import settings
+from django.core.exceptions import RequestDataTooBig
 from django.db import DataError, OperationalError
 from django.http import Http404
 from rest_framework.exceptions import APIException, PermissionDenied, ValidationError
@@ -56,6 +58,10 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
 def _own_answer(error: Exception) -> Response | None:
     if isinstance(error, ConfigError):
         return problem(400, REFUSED, errors=[_of_config(one) for one in error.problems])
+    if isinstance(error, RequestDataTooBig):
+        return problem(
+            413, f"The body is longer than {settings.DATA_UPLOAD_MAX_MEMORY_SIZE:,} bytes; nothing was read."
+        )
     if isinstance(error, RequestRefusedError):
         return problem(400, REFUSED, errors=error.errors)
     if isinstance(error, OverlapError):

@@ -39,6 +39,7 @@ from scheduler.api.problems import NotFoundError, RequestRefusedError
 from scheduler.api.wire import execution_json, explanation_json, graph_json, instant, task_json
 from scheduler.choices import Status, Trigger
 from scheduler.config_file import load_schema, validate_task
+from scheduler.config_file.secrets import with_kept_values
 from scheduler.descriptions import describe_schedule
 from scheduler.engine.schedules import iterate_slots, parse_schedule
 from scheduler.exceptions import ConflictError, InvalidScheduleError
@@ -123,7 +124,7 @@ class TaskViewSet(StrictViewSet):
     @operation("create_task", answer=docs.Task, status=201, request=docs.Task)
     def create(self, request: Request) -> Response:
         """Create a task."""
-        spec = validate_task(_without_read_only(request.data), known=selectors.task_ids())
+        spec = validate_task(_body_of_task(request, None), known=selectors.task_ids())
         task = tasks.save_task(spec, task=None, user=_user(request), now=_now())
         return Response(_task_json(task, request), status=201)
 
@@ -136,16 +137,18 @@ class TaskViewSet(StrictViewSet):
     def update(self, request: Request, task_id: str) -> Response:
         """Replace a task; fields that are absent get their defaults. The id may change."""
         task = _task(task_id)
-        spec = validate_task(_without_read_only(request.data), known=selectors.task_ids())
+        spec = validate_task(_body_of_task(request, task), known=selectors.task_ids())
         task = tasks.save_task(spec, task=task, user=_user(request), now=_now())
         return Response(_task_json(task, request))
 
     @operation("change_task", answer=docs.Task, request=docs.TaskChange, of="task_id")
     def partial_update(self, request: Request, task_id: str) -> Response:
         """Change the fields that are given."""
-        changes = _without_read_only(request.data)
+        changes = _body_of_task(request, _task(task_id))
         if not isinstance(changes, dict):
             raise _no_object(changes)
+        # What is refused is refused before anything is locked.
+        validate_task({**task_to_spec(_task(task_id)), **changes}, known=selectors.task_ids())
         with transaction.atomic():
             # Two changes of different fields at once must not undo each other.
             tasks.lock_graph()
@@ -435,6 +438,14 @@ def _tasks_json(rows: Sequence[Task], request: Request) -> list[dict[str, Any]]:
         task_json(row, upstream_ids=upstreams.get(row.pk, []), latest=latest.get(row.pk), shows_env=shows_env)
         for row in rows
     ]
+
+
+def _body_of_task(request: Request, task: Task | None) -> Any:
+    """Return the body; a mask of a secret that is sent back means what is stored."""
+    body = _without_read_only(request.data)
+    if not isinstance(body, dict):
+        return body
+    return with_kept_values(body, None if task is None else task_to_spec(task))
 
 
 def _log_response(request: Request, execution: Execution) -> Response:

@@ -51,7 +51,7 @@ def task_json(
     body: dict[str, Any] = {**task_to_spec(task, upstream_ids)}
     if not shows_env:
         body["task_env"] = dict.fromkeys(body["task_env"], MASK)
-        body["task_notify"] = [masked_rule(rule, shows_address=False) for rule in body["task_notify"]]
+    body["task_notify"] = [masked_rule(rule, shows_address=shows_env) for rule in body["task_notify"]]
     body["next_run_at"] = instant(task.next_run_at)
     body["schedule_description"] = describe_schedule(task.schedule, get_language() or "en")
     body["schedule_error"] = task.schedule_error

@@ -207,11 +207,14 @@ class _Reader:
             upstreams.setdefault(name, set()).update(_names(origin.upstreams) - {name})
         hints = MOST_HINTS
         known = {*(self._known or ()), *upstreams}
+        by_source: dict[int, tuple[Source, list[Finding]]] = {}
         for _name, origin in self._given if self._known is not None else ():
-            unknown = list(find_unknown(origin.upstreams, known, hints=hints))
+            _source, found = by_source.setdefault(id(origin.source), (origin.source, []))
+            wanted = MAX_PROBLEMS - len(found)
+            unknown = list(islice(find_unknown(origin.upstreams, known, hints=hints), wanted))
             hints -= len(unknown)
-            if unknown:
-                yield origin.source, [finding.below(origin.keys) for finding in unknown]
+            found += [finding.below(origin.keys) for finding in unknown]
+        yield from (pair for pair in by_source.values() if pair[1])
         cycle = find_cycle(upstreams)
         if cycle:
             first = next(origin for name, origin in self._given if name in cycle)

@@ -6,11 +6,12 @@ address of a webhook may be a secret too, and is shown to those only who may cha
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, cast
 from urllib.parse import urlsplit
 
-from scheduler.config_file.problems import Finding, Keys, field_name, shorten
+from scheduler.config_file.fast_check import definition_check
+from scheduler.config_file.problems import ConfigError, Finding, Keys, field_name, shorten
 
 MASK = "••••••"
 
@@ -44,6 +45,48 @@ def _origin(url: str) -> str:
     host = parts.netloc.rpartition("@")[2]
     is_whole = parts.path in ("", "/") and not parts.query and host == parts.netloc
     return url if is_whole else f"{parts.scheme}://{host}/{MASK}"
+
+
+def with_kept_values(data: Mapping[str, Any], stored: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the fields of a task, valid or not, with what is stored where they have masks.
+
+    Args:
+        stored: the task in the words of config.json; None: it is new.
+
+    Raises:
+        ConfigError: a mask stands for nothing.
+    """
+    before = stored or {}
+    findings: list[Finding] = []
+    new = dict(data)
+    if isinstance(new.get("task_env"), dict):
+        known = before.get("task_env", {})
+        new["task_env"] = {
+            name: value if value != MASK else _kept(_value(known, name), ("task_env", str(name)), findings)
+            for name, value in new["task_env"].items()
+        }
+    if isinstance(new.get("task_notify"), list):
+        rules = before.get("task_notify", [])
+        new["task_notify"] = [
+            _kept_rule(rule, rules[place] if place < len(rules) else None, place, findings)
+            for place, rule in enumerate(new["task_notify"])
+        ]
+    if findings:
+        raise ConfigError([finding.as_problem("") for finding in findings])
+    return new
+
+
+def _value(known: Mapping[str, str], name: str) -> Iterator[str]:
+    if name in known:
+        yield known[name]
+
+
+def _kept_rule(rule: object, stored: Mapping[str, Any] | None, place: int, findings: list[Finding]) -> object:
+    if not definition_check("rule")(rule):
+        return rule
+    kept, missing = with_kept_secrets(cast("dict[str, Any]", rule), stored)
+    findings += [finding.below(("task_notify", place)) for finding in missing]
+    return kept
 
 
 def with_kept_secrets(

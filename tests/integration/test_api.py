@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -675,3 +676,54 @@ def test_the_schema_of_the_configuration_is_served(editor: TokenClient) -> None:
 
 def test_the_root_leads_to_the_site(client: Client) -> None:
     assert client.get("/")["Location"] == "/admin/"
+
+
+# --- hostile bodies and secrets -------------------------------------------------------------------
+
+
+def test_a_refusal_tells_at_most_two_hundred_mistakes(editor: TokenClient, make_task: Any) -> None:
+    make_task("a")
+
+    answer = editor.call("PATCH", "tasks/a", {"task_tags": ["a b"] * 5000})
+
+    assert answer.status_code == 400 and len(answer.json()["errors"]) == 200
+
+
+def test_a_body_that_is_too_large_is_refused_by_name(
+    editor: TokenClient, make_task: Any, settings: Any
+) -> None:
+    make_task("a")
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 1000
+
+    answer = editor.call("PATCH", "tasks/a", {"task_desc": "x" * 2000})
+
+    assert answer.status_code == 413
+    assert answer.json()["detail"] == "The body is longer than 1,000 bytes; nothing was read."
+
+
+def test_secrets_of_a_task_are_masked_and_a_mask_that_comes_back_keeps_them(
+    editor: TokenClient, make_task: Any
+) -> None:
+    channel = {
+        "type": "webhook",
+        "url": "https://example.org/x",
+        "secret": "s3cret",
+        "headers": {"X-Team": "ops"},
+    }
+    make_task("a", task_env={"PW": "hidden"}, task_notify=[{"triggers": ["timeout"], "channels": [channel]}])
+
+    shown = editor.get("tasks/a").json()
+    mask = shown["task_notify"][0]["channels"][0]["secret"]
+    kept = editor.call(
+        "PATCH",
+        "tasks/a",
+        {"task_env": {"PW": mask}, "task_notify": shown["task_notify"], "task_desc": "new"},
+    )
+    refused = editor.call("PATCH", "tasks/a", {"task_env": {"OTHER": mask}})
+
+    stored = Task.objects.get()
+    assert kept.status_code == 200 and stored.description == "new"
+    assert stored.env == {"PW": "hidden"} and stored.notify[0]["channels"][0]["secret"] == "s3cret"
+    assert stored.notify[0]["channels"][0]["headers"] == {"X-Team": "ops"}
+    assert "s3cret" not in json.dumps(shown) and "ops" not in json.dumps(shown["task_notify"])
+    assert refused.json()["errors"][0]["message"] == "OTHER is the mask of a secret, and none is stored here"

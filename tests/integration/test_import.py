@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 
+from scheduler.config_file import ConfigError, parse_config
+from scheduler.config_file.source import Source
 from scheduler.models import Task, TaskDependency, TaskRevision
 
 pytestmark = pytest.mark.django_db
@@ -162,3 +164,50 @@ def test_errors_come_as_json_when_asked_for(tmp_path: Path) -> None:
     error = json.loads(out)["errors"][0]
     assert code == 1
     assert (error["path"], error["line"], error["found"]) == ("tasks[0].task_retry", 7, "-1")
+
+
+@pytest.mark.parametrize("days", ["0", "-5", "99999999999"])
+def test_no_number_of_days_deletes_all_of_history(make_task: Any, days: str) -> None:
+    with pytest.raises(CommandError, match=f"--days is {days}; a whole number from 1 to 36500 is allowed"):
+        call_command("prune_history", f"--days={days}")
+
+
+def test_an_export_keeps_links_and_modes_and_lets_nobody_else_read_a_new_file(
+    make_task: Any, tmp_path: Path
+) -> None:
+    make_task("a")
+    real, link, shared = tmp_path / "real.json", tmp_path / "link.json", tmp_path / "shared.json"
+    link.symlink_to(real)
+    shared.write_text("old")
+    shared.chmod(0o640)
+
+    for path in (link, shared):
+        call_command("export_config", str(path))
+
+    assert link.is_symlink() and '"task_id": "a"' in real.read_text()
+    assert (real.stat().st_mode & 0o777, shared.stat().st_mode & 0o777) == (0o600, 0o640)
+
+
+def test_an_export_replaces_no_device(make_task: Any) -> None:
+    with pytest.raises(CommandError, match="/dev/null cannot be written: it is no plain file"):
+        call_command("export_config", "/dev/null")
+
+
+def test_unknown_upstreams_of_many_tasks_are_located_in_one_walk(db: None, monkeypatch: Any) -> None:
+    walks: list[int] = []
+    locate = Source.locate
+
+    def counted(source: Source, paths: Any) -> Any:
+        walks.append(1)
+        return locate(source, paths)
+
+    monkeypatch.setattr(Source, "locate", counted)
+    tasks = [
+        {"task_id": f"u{n}", "task_name": "n", "task_exec": "true", "task_dependencies": ["missing"]}
+        for n in range(300)
+    ]
+
+    with pytest.raises(ConfigError) as refused:
+        parse_config(json.dumps({"tasks": tasks}), file="config.json", known=())
+
+    assert len(refused.value.problems) == 300 and len(walks) <= 3

@@ -1314,3 +1314,27 @@ def test_a_zone_that_this_machine_does_not_know_hurts_no_page(
     Task.objects.update(timezone="Mars/Olympus")
 
     assert site.get(address).status_code == 200
+
+
+@pytest.mark.parametrize("action", ["run_now", "disable", "export", "delete_selected"])
+@pytest.mark.parametrize("key", ["x", "9" * 30, "\0"])
+def test_chosen_rows_that_are_none_are_passed_over(
+    site: Client, make_task: Any, action: str, key: str
+) -> None:
+    make_task("a")
+
+    answer = site.post(
+        reverse("admin:scheduler_task_changelist"),
+        {"action": action, "_selected_action": [key], "index": "0"},
+    )
+
+    assert answer.status_code in (200, 302) and Task.objects.get().enabled
+
+
+@pytest.mark.parametrize("task", ["x", " ", "\0", "9" * 400])
+def test_the_form_of_a_rule_survives_a_task_that_is_none(site: Client, task: str) -> None:
+    form = {"scope": "task", "task": task, "r0-name": "Kept"}
+
+    answer = site.post(reverse("admin:notifications_notificationrule_add"), form)
+
+    assert answer.status_code == 200 and "Choose a task." in text_of(answer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +30,32 @@ class Command(DatabaseCommand):
             self.stdout.write(text, ending="")
             return
         path = Path(options["path"])
-        draft = path.with_name(f".{path.name}.{os.getpid()}")
         try:
-            draft.write_text(text, encoding="utf-8")
-            draft.replace(path)
-        except OSError as error:
-            draft.unlink(missing_ok=True)
-            raise CommandError(f"{path} cannot be written: {error.strerror}") from error
+            _write_whole(path.resolve(), text)
+        except (OSError, ValueError) as error:
+            raise CommandError(
+                f"{path} cannot be written: {getattr(error, 'strerror', None) or error}"
+            ) from error
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """Write a file whole or not at all; it may hold secrets, so nobody else may read a new one.
+
+    Raises:
+        OSError: it cannot be written.
+        ValueError: it is no plain file.
+    """
+    if path.exists() and not path.is_file():
+        raise ValueError("it is no plain file")
+    mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o600
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with os.fdopen(
+            os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8"
+        ) as file:
+            os.fchmod(file.fileno(), mode)
+            file.write(text)
+        draft.replace(path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
