@@ -22,8 +22,8 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
-from scheduler.config_file import ConfigError, ConfigProblem, TaskSpec, validate_task
-from scheduler.models import Task, TaskDependency
+from scheduler.config_file import ConfigError, ConfigProblem, TaskSpec, diff_spec, validate_task
+from scheduler.models import Task, TaskDependency, TaskRevision
 from scheduler.phrases import retold
 from scheduler.services.tasks import Definition, find_problems, lock_graph
 from scheduler.specs import FIELDS
@@ -227,6 +227,8 @@ class TaskForm(TaskModelForm):
         help_text=_("HH:MM, by which it should have succeeded, or seconds without a success; empty: none."),
     )
 
+    seen_revision = forms.IntegerField(required=False, widget=forms.HiddenInput)
+
     class Meta:
         model = Task
         fields = list(FIELDS.values())
@@ -241,6 +243,7 @@ class TaskForm(TaskModelForm):
         self.fields["depends_on"].widget.choices = self.fields["depends_on"].choices  # type: ignore[attr-defined]
         if own:
             self.initial.setdefault("depends_on", list(self.instance.upstreams.order_by("task_id")))
+        self.fields["seen_revision"].initial = self.instance.revision_id
         self.fields["schedule"].widget = ScheduleWidget()
         self.fields["timezone"].widget = ZoneWidget()
         for field in self.fields.values():
@@ -267,6 +270,7 @@ class TaskForm(TaskModelForm):
         except ConfigError as error:
             self.show_problems(error.problems)
         self.show_problems(self._graph_problems(data))
+        self._look_for_other_edits(cleaned.get("seen_revision"))
         if spec is not None and not self.errors:
             self.spec = spec
         if "schedule" in self.errors:
@@ -285,6 +289,28 @@ class TaskForm(TaskModelForm):
         spec = cast("TaskSpec", {**data, "task_id": task_id, "task_dependencies": upstreams})
         found = [problem for _index, problem in find_problems([Definition(task, spec)])]
         return [problem for problem in found if field_of(problem) not in refused]
+
+    def _look_for_other_edits(self, seen: int | None) -> None:
+        """Refuse once what would undo an edit that somebody saved since the form was opened."""
+        if self.instance.pk is None or seen is None:
+            return
+        stored = Task.objects.filter(pk=self.instance.pk).select_related("revision").first()
+        current = None if stored is None else stored.revision
+        before = TaskRevision.objects.filter(task=self.instance.pk, pk=seen).first()
+        if current is None or before is None or current == before:
+            return
+        was = cast(
+            "TaskSpec", {**current.spec, **before.spec}
+        )  # of fields that are younger, what they are now
+        changes = diff_spec(was, cast("TaskSpec", current.spec))
+        names = ", ".join(str(self.fields[FORM_FIELDS[change.field]].label) for change in changes)
+        said = _(
+            "Somebody has changed this task since you opened the form (%(fields)s). Save again to put what stands "
+            "here in its place."
+        )
+        self.add_error(None, ValidationError(said, params={"fields": names}))
+        self.data = data = self.data.copy()  # type: ignore[attr-defined]
+        data[self.add_prefix("seen_revision")] = str(current.pk)
 
     def show_problems(self, problems: list[ConfigProblem]) -> None:
         """Put each problem beside the field it is about."""

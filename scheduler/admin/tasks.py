@@ -62,7 +62,7 @@ class TaskAdmin(ModelAdmin):
         ),
         (_("Environment"), {"fields": ["env"]}),
         (_("Notification rules"), {"fields": ["notify"]}),
-        (_("Advanced"), {"fields": [("queue", "priority"), "history_days"]}),
+        (_("Advanced"), {"fields": [("queue", "priority"), "history_days", "seen_revision"]}),
     ]
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:

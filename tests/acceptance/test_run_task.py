@@ -37,3 +37,16 @@ def test_the_log_of_each_attempt_is_printed_and_the_last_exit_code_returned(
     )
     assert logs == attempts
     assert returned == code
+
+
+@pytest.mark.parametrize(("command", "timeout", "code"), [("kill -9 $$", None, 137), ("sleep 60", 0.5, 124)])
+def test_a_command_that_left_no_code_is_told_as_shells_do(
+    stack: Stack, make_task: Any, command: str, timeout: float | None, code: int
+) -> None:
+    make_task("a", task_exec=command, task_timeout=timeout)
+    stack.start("dispatcher")
+    stack.start("worker")
+
+    _printed, returned = wait_for_task(stack, "a")
+
+    assert returned == code

@@ -88,4 +88,6 @@ def _kill(role: str, *, of: Execution, workers: list[subprocess.Popen[bytes]], s
         kill_cluster(victim)
         workers[workers.index(victim)] = stack.start("worker")
     else:
+        # A cluster that has just begun again may run its executions before all of its processes are there.
+        wait_until(lambda: roles(victim)[role], what=f"the {role} of the cluster")
         os.kill(owner.pid if role == "worker" else roles(victim)[role][0], signal.SIGKILL)

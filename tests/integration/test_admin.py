@@ -16,7 +16,9 @@ from django.urls import reverse
 
 from scheduler.choices import Status, Trigger
 from scheduler.models import ApiToken, Execution, ExecutionLog, Task, TaskDependency
+from scheduler.services.tasks import save_task
 from scheduler.services.tokens import create_token, digest_of
+from scheduler.specs import task_to_spec
 from tests.conftest import NOON
 
 VERBS = ("run", "pause", "resume")
@@ -223,6 +225,27 @@ def test_the_list_of_executions_counts_nothing(site: Client, make_task: Any) -> 
 
     assert response.status_code == 200
     assert not [q for q in queries if "COUNT(" in q["sql"] and "scheduler_execution" in q["sql"]]
+
+
+def test_an_edit_that_somebody_saved_meanwhile_is_not_undone_without_a_word(
+    site: Client, make_task: Any
+) -> None:
+    task = make_task("a", task_name="A")
+    url = reverse("admin:scheduler_task_change", args=[task.pk])
+    seen = re.search(r'name="seen_revision" value="(\d+)"', site.get(url).content.decode())
+    assert seen is not None
+    save_task({**task_to_spec(task), "task_desc": "Theirs"}, task=task, user=None, now=NOON)
+    mine = {**FORM, "task_id": "a", "name": "Mine", "seen_revision": seen[1]}
+
+    refused = site.post(url, mine).content.decode()
+    again = re.search(r'name="seen_revision" value="(\d+)"', refused)
+    stored = Task.objects.get().description
+    assert again is not None
+    site.post(url, {**mine, "seen_revision": again[1]})
+
+    assert "Somebody has changed this task since you opened the form (Description)" in refused
+    assert 'value="Mine"' in refused and stored == "Theirs"
+    assert Task.objects.get().name == "Mine"
 
 
 def test_an_execution_is_found_by_its_number_and_by_its_task(site: Client, make_task: Any) -> None:
