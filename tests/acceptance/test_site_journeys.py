@@ -43,7 +43,7 @@ def test_from_the_first_start_to_the_first_success(page: Any, live_server: Any, 
     page.get_by_role("link", name="Overview").click()
     page.get_by_role("link", name=re.compile(r"^1\s+Success")).click()
 
-    page.get_by_role("link", name="first-steps").wait_for()
+    page.locator("#executions").get_by_role("link", name="First steps").wait_for()
     assert Execution.objects.get().status == Status.SUCCESS
 
 

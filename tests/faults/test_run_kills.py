@@ -81,13 +81,18 @@ def _running(name: str) -> Any:
 
 def _kill(role: str, *, of: Execution, workers: list[subprocess.Popen[bytes]], stack: Stack) -> None:
     """Kill a process of the cluster that runs an execution; a whole cluster is followed by a new one."""
-    owner = Execution.objects.select_related("owner").get(pk=of.pk).owner
-    assert owner is not None
-    victim = next(worker for worker in workers if owner.pid in roles(worker)["worker"])
+
+    def owned() -> tuple[int, subprocess.Popen[bytes]] | None:
+        owner = Execution.objects.select_related("owner").get(pk=of.pk).owner
+        pid = 0 if owner is None else owner.pid
+        return next(((pid, worker) for worker in workers if pid in roles(worker)["worker"]), None)
+
+    # A cluster that just began again takes over what its dead workers ran.
+    pid, victim = wait_until(owned, what=f"a living owner of execution {of.pk}")
     if role == "cluster":
         kill_cluster(victim)
         workers[workers.index(victim)] = stack.start("worker")
     else:
         # A cluster that has just begun again may run its executions before all of its processes are there.
         wait_until(lambda: roles(victim)[role], what=f"the {role} of the cluster")
-        os.kill(owner.pid if role == "worker" else roles(victim)[role][0], signal.SIGKILL)
+        os.kill(pid if role == "worker" else roles(victim)[role][0], signal.SIGKILL)
