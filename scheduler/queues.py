@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from functools import lru_cache
+from time import monotonic
 
 from django.conf import settings
 from django.db import transaction
@@ -26,6 +27,10 @@ MOST_WAITING = (
 QUEUE_MODELS = (Schedule, Success, Failure, OrmQ)
 
 
+JUST = 1.0  # seconds
+_other_jobs: dict[str, float] = {}  # when this process last announced another job in a queue
+
+
 @lru_cache(maxsize=64)
 def _broker(queue: str) -> Broker:
     """Return a kept broker; a new one for each message costs ten times the message."""
@@ -35,15 +40,15 @@ def _broker(queue: str) -> Broker:
 def wake(queue: str, *, count: int = 1) -> None:
     """Ask up to `count` workers of `queue` to look for work; never raises.
 
-    Messages that wait already count: when workers are busy, more of them would only pile up. They may be those of
-    another job, so one is always sent while there are few. When the queue cannot be reached, the dispatcher wakes
-    again while something is queued.
+    Messages that wait already count: when workers are busy, more of them would only pile up. One that this process
+    has just sent for another job does not. When the queue cannot be reached, the dispatcher wakes again while
+    something is queued.
     """
     try:
         broker = _broker(queue)
-        waiting = broker.queue_size() or 0
-        wanted = max(min(count, settings.SCHEDULER_WORKERS) - waiting, 1 if waiting < MOST_WAITING else 0)
-        for _ in range(wanted):
+        is_other = monotonic() - _other_jobs.get(queue, -JUST) < JUST
+        waiting = max((broker.queue_size() or 0) - is_other, 0)
+        for _ in range(min(count, settings.SCHEDULER_WORKERS) - waiting):
             async_task(WORK, broker=broker, cluster=queue, timeout=-1, save=False)
     except Exception:
         logger.warning("queue %s could not be woken; the next sweep tries again", queue, exc_info=True)
@@ -58,6 +63,7 @@ def wake_job(job: str, *, queue: str) -> None:
         broker = _broker(queue)
         if (broker.queue_size() or 0) < MOST_WAITING:
             async_task(job, broker=broker, cluster=queue, timeout=-1, save=False)
+            _other_jobs[queue] = monotonic()
     except Exception:
         logger.warning("queue %s could not be woken for %s", queue, job, exc_info=True)
 
