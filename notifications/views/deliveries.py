@@ -23,7 +23,7 @@ from scheduler.exceptions import ConflictError
 from scheduler.models import Task
 from scheduler.paging import BadCursorError, KeysetPage
 from scheduler.phrases import retold
-from scheduler.views.shell import choice, live_part, now, page, query, text_of
+from scheduler.views.shell import choice, key_in, live_part, now, page, query, text_of
 
 PAGE = 30
 
@@ -36,7 +36,7 @@ def delivery_list(request: HttpRequest) -> HttpResponse:
         "channel": choice(request, "channel", list(KINDS)),
         "event": choice(request, "event", Event.values),
         "task": text_of(request, "task", 64),
-        "rule": _number(request.GET.get("rule", "")),
+        "rule": key_in(request.GET.get("rule", "")),
         "q": text_of(request, "q", 100),
     }
     rows = _filtered(asked).select_related("task", "rule").defer("content", "response")
@@ -60,10 +60,6 @@ def delivery_list(request: HttpRequest) -> HttpResponse:
     return page(request, "notifications/deliveries.html", context)
 
 
-def _number(text: str) -> str:
-    return text if text.isascii() and text.isdigit() and len(text) < 19 else ""
-
-
 def _filtered(asked: dict[str, str]) -> DeliveryQuerySet:
     rows = Delivery.objects.all()
     if asked["state"]:
@@ -81,7 +77,7 @@ def _filtered(asked: dict[str, str]) -> DeliveryQuerySet:
 
 def _words(text: str) -> Q:
     """Return what a search finds: a number, or tasks and rules by their names; all of these have an index."""
-    if _number(text):
+    if key_in(text):
         return Q(pk=int(text)) | Q(execution=int(text))
     matching = Task.all_objects.filter(Q(task_id__icontains=text) | Q(name__icontains=text))
     rules = NotificationRule.objects.filter(name__icontains=text)

@@ -34,7 +34,7 @@ from scheduler.config_file import ConfigError
 from scheduler.exceptions import ConflictError
 from scheduler.models import Task
 from scheduler.phrases import retold
-from scheduler.views.shell import now, page, text_of
+from scheduler.views.shell import key_in, now, page, text_of
 
 REHEARSED_DAYS = 30
 SHOWN = 60
@@ -57,7 +57,7 @@ class WhomForm(forms.Form):
         if self.is_bound:
             given: Any = self.data
             self.data = data = given.copy()
-            data["task"] = _number(data.get("task"))
+            data["task"] = key_in(data.get("task"))  # the widget looks for what it is given
 
     def clean(self) -> dict[str, Any]:
         """Ask for what belongs to the scope, and leave out what does not."""
@@ -127,16 +127,10 @@ def find_rule(pk: int) -> NotificationRule:
     return rule
 
 
-def _number(given: object) -> str:
-    """Return a primary key that was sent, or nothing: the widget shows what it was given, which must be one."""
-    text = str(given or "")
-    return text if text.isascii() and text.isdigit() and len(text) < 19 else ""
-
-
 def _initial(request: HttpRequest) -> dict[str, Any]:
     """Return for whom a new rule is, when the link that was followed says so."""
-    task, tag = request.GET.get("task", ""), text_of(request, "tag", 50)
-    if task.isascii() and task.isdigit() and len(task) < 19:
+    task, tag = key_in(request.GET.get("task")), text_of(request, "tag", 50)
+    if task:
         return {"scope": Scope.TASK, "task": int(task)}
     return {"scope": Scope.TAG, "tag": tag} if tag else {"scope": Scope.ALL}
 
@@ -215,7 +209,7 @@ def channel_part(request: HttpRequest) -> HttpResponse:
 def _of_form(request: HttpRequest) -> dict[str, Any]:
     """Return what the fields of a rule need to know of the form around them."""
     task = request.GET.get("task", "")
-    is_stored = task.isascii() and task.isdigit() and len(task) < 19
+    is_stored = bool(key_in(task))
     return {
         "task_pk": int(task) if is_stored else None,
         "is_listed": True,
@@ -324,7 +318,7 @@ class _Subject:
 def _subject(request: HttpRequest) -> _Subject:
     """Return what a form is about: a stored rule, a new one, or the rules of a task."""
     stored = request.POST.get("form_of", "")
-    pk = int(stored) if stored.isascii() and stored.isdigit() and len(stored) < 19 else None
+    pk = int(stored) if key_in(stored) else None
     if request.POST.get("form_is") == "task":
         if pk is None:
             return _Subject(None, None, {}, True, [_("A new task has no history yet.")])

@@ -9,6 +9,8 @@ from django.http import HttpRequest, HttpResponseRedirect, QueryDict
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
+from scheduler.views.shell import key_in
+
 
 def now() -> datetime:
     """Return the present instant."""
@@ -31,8 +33,5 @@ def go_back(request: HttpRequest) -> HttpResponseRedirect:
 def with_keys_only(data: QueryDict) -> QueryDict:
     """Return a form without chosen rows that are no primary keys, at which the admin fails."""
     kept = data.copy()
-    chosen = [
-        key for key in data.getlist("_selected_action") if key.isascii() and key.isdigit() and len(key) < 19
-    ]
-    kept.setlist("_selected_action", chosen)
+    kept.setlist("_selected_action", list(filter(key_in, data.getlist("_selected_action"))))
     return kept

@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy
 from scheduler.choices import Status, Trigger
 from scheduler.models import Execution, Task
 from scheduler.paging import BadCursorError, KeysetPage
-from scheduler.views.shell import choice, live_part, now, page, query, require, text_of
+from scheduler.views.shell import choice, key_in, live_part, now, page, query, require, text_of
 
 PAGE = 30
 TRIGGERS = (Trigger.SCHEDULE, Trigger.MANUAL, Trigger.API, Trigger.DEPENDENCY, Trigger.RETRY)  # in use today
@@ -97,7 +97,7 @@ def _found(asked: dict[str, str]) -> Any:
     if asked["task"]:
         rows = rows.filter(task=Task.all_objects.filter(task_id=asked["task"]).values("pk")[:1])
     words = asked["q"].removeprefix("#")
-    if words.isascii() and words.isdigit() and len(words) < 19:
+    if key_in(words):
         return rows.filter(pk=int(words))
     if words:
         tasks = Task.all_objects.filter(Q(task_id__icontains=words) | Q(name__icontains=words))

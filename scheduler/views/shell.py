@@ -69,6 +69,12 @@ def text_of(request: HttpRequest, name: str, length: int) -> str:
     return request.GET.get(name, "").replace("\0", "").strip()[:length]
 
 
+def key_in(text: object) -> str:
+    """Return a text that can be a primary key, and nothing for any other."""
+    word = str(text or "")
+    return word if word.isascii() and word.isdigit() and len(word) < 19 else ""
+
+
 def whole_number(request: HttpRequest, name: str, default: int, *, least: int, most: int) -> int:
     """Return the parameter `name` as a number within bounds."""
     text = request.GET.get(name, "")
