@@ -93,6 +93,7 @@ class Supervisor:
                 break
             self._wait(self._pause())
         self._poller.close()
+        self.spool.remove_retired()
 
     def _step(self) -> None:
         now = monotonic()
@@ -252,7 +253,7 @@ class Supervisor:
         self.reports = self.reports[len(reports) :]
         self._record_at = float("inf")
         for report in reports:
-            self.spool.remove(report.claimed.execution_id, report.claimed.claim)
+            self.spool.retire(report.claimed.execution_id, report.claimed.claim)
         # What became ready in the own queue is taken here, without a wake-up.
         self._claim_at = min(self._claim_at, now)
         for queue in queues:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import os
 import re
 import select
@@ -24,12 +25,17 @@ from scheduler.runner.spool import Spool
 
 ALLOWED_VARIABLES = ("HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR")
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-PUBLISHED = re.compile(rb"(\d{1,19})\n\Z")
+SHELL_PID = re.compile(rb"(\d{1,19})\n")
+PUBLISHED = re.compile(rb"^exit (\d{1,19})\n\Z", re.MULTILINE)
+NEVER = b"never\n"
 UNKILLABLE_AFTER = 10.0  # seconds after SIGKILL: what is left belongs to another user or hangs in the kernel
 
-# What the shell does before the command. It says that it began, unless an adopter was there first and forbade it:
-# both create the same file, and only one can. The trap ends its line, so that a syntax error below does not lose it.
-PREAMBLE = "set -C;echo $$ >{pid}||[ -f {pid} ]||exit 125;set +C;trap 'echo $? >{exit}' EXIT\n"
+# What the shell does before the command. It waits for the word of the worker, which gives it once the pid is on disk,
+# where an adopter finds it; a worker that dies closes its end of the pipe. The trap ends its line, so that a syntax
+# error below does not lose it.
+PREAMBLE = (
+    "read _||{{ echo never >>{shell};exit 125;}};exec </dev/null;trap 'echo exit $? >>{in_quotes}' EXIT\n"
+)
 
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
@@ -87,15 +93,24 @@ def command_environment(
     Raises:
         StartError: the file cannot be read.
     """
-    server = os.environ if base is None else base
-    env = {name: server[name] for name in ALLOWED_VARIABLES if name in server}
-    env |= {name: value for name, value in server.items() if name.startswith("LC_")}
-    env["PATH"] = f"{Path(sys.executable).parent}:{server.get('PATH', DEFAULT_PATH)}"
+    env = dict(_own_environment()) if base is None else _allowed(base)
     if env_file is not None:
         env |= _read_env_file(env_file)
     for layer in layers:
         env |= layer
     return env
+
+
+@functools.cache
+def _own_environment() -> dict[str, str]:
+    """Return what commands may have of the environment of this process, which does not change it."""
+    return _allowed(os.environ)
+
+
+def _allowed(server: Mapping[str, str]) -> dict[str, str]:
+    env = {name: server[name] for name in ALLOWED_VARIABLES if name in server}
+    env |= {name: value for name, value in server.items() if name.startswith("LC_")}
+    return env | {"PATH": f"{Path(sys.executable).parent}:{server.get('PATH', DEFAULT_PATH)}"}
 
 
 def _read_env_file(path: Path) -> dict[str, str]:
@@ -238,34 +253,51 @@ def start(spec: CommandSpec, spool: Spool) -> RunningCommand:
         StartError: with the reason in a sentence.
     """
     _let_commands_be_interrupted()
-    paths = {kind: shlex.quote(spool.path(spec.execution_id, spec.claim, kind)) for kind in ("pid", "exit")}
-    paths["exit"] = paths["exit"].replace("'", "'\\''")  # it stands in the quotes of the trap
-    text = PREAMBLE.format_map(paths) + spec.command
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+    shell = shlex.quote(spool.path(spec.execution_id, spec.claim, "shell"))
+    text = PREAMBLE.format(shell=shell, in_quotes=shell.replace("'", "'\\''")) + spec.command
     try:
-        output = os.open(spool.path(spec.execution_id, spec.claim, "out"), flags, 0o600)
+        output = spool.open_output(spec.execution_id, spec.claim)
     except OSError as error:
         raise StartError(f"could not start: the spool cannot be written: {error.strerror}") from error
-    try:
-        child = subprocess.Popen(
-            ["/bin/sh", "-c", text],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            cwd=spec.cwd,
-            env={**spec.env, MARKER: spec.marker},
-            start_new_session=True,
-        )
-    except (OSError, ValueError) as error:
-        raise StartError(f"could not start: {_start_problem(error, spec)}") from error
-    finally:
-        os.close(output)
-    try:
-        return RunningCommand(spec, spool, pid=child.pid, child=child)
-    except OSError as error:
-        os.killpg(child.pid, signal.SIGKILL)  # unwatched it must not go on
-        child.wait()
-        raise StartError(f"could not start: {_start_problem(error, spec)}") from error
+    with contextlib.ExitStack() as descriptors:
+        descriptors.callback(os.close, output)
+        try:
+            stdin, word = os.pipe()
+            descriptors.callback(os.close, stdin)
+            descriptors.callback(os.close, word)
+            child = subprocess.Popen(
+                ["/bin/sh", "-c", text],
+                stdin=stdin,
+                stdout=output,
+                stderr=output,
+                cwd=spec.cwd,
+                env={**spec.env, MARKER: spec.marker},
+                start_new_session=True,
+            )
+        except (OSError, ValueError) as error:
+            raise StartError(f"could not start: {_start_problem(error, spec)}") from error
+        try:
+            command = RunningCommand(spec, spool, pid=child.pid, child=child)
+        except OSError as error:
+            _end_waiting(child)
+            raise StartError(f"could not start: {_start_problem(error, spec)}") from error
+        try:
+            spool.write_pid(spec.execution_id, spec.claim, child.pid)
+        except FileExistsError:
+            return command  # given up by an adopter; without the word the shell ends
+        except OSError as error:
+            command.close()
+            _end_waiting(child)
+            raise StartError(f"could not start: the spool cannot be written: {error.strerror}") from error
+        with contextlib.suppress(BrokenPipeError):  # somebody killed it already
+            os.write(word, b"\n")
+        return command
+
+
+def _end_waiting(child: subprocess.Popen[bytes]) -> None:
+    """End a shell that waits for the word."""
+    child.kill()
+    child.wait()
 
 
 def _let_commands_be_interrupted() -> None:
@@ -297,24 +329,33 @@ def _start_problem(error: OSError | ValueError, spec: CommandSpec) -> str:
 
 def published_exit(spool: Spool, execution_id: int, claim: str) -> int | None:
     """Return the exit code that the shell of a command published, or None."""
-    try:
-        content = Path(spool.path(execution_id, claim, "exit")).read_bytes()
-    except OSError:
-        return None
-    match = PUBLISHED.match(content)
+    match = PUBLISHED.search(_said(spool.path(execution_id, claim, "shell")))
     return int(match[1]) & 0xFF if match else None  # `exit 256` ends as 0, but $? in the trap says 256
+
+
+def shell_pid(spool: Spool, execution_id: int, claim: str) -> int | None:
+    """Return the pid of the shell of a command, or None where it is not known."""
+    match = SHELL_PID.match(_said(spool.path(execution_id, claim, "shell")))
+    return int(match[1]) if match else None
+
+
+def _said(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError:
+        return b""
 
 
 def adopt(spec: CommandSpec, spool: Spool) -> RunningCommand | Exit | NeverStarted:
     """Find out what became of a command whose worker died. Its timeout goes on from where it was."""
-    pid_path = spool.path(spec.execution_id, spec.claim, "pid")
-    if not os.path.lexists(pid_path):
-        # The shell, if there is one, has not begun the command. Whoever creates this file first decides.
+    path = spool.path(spec.execution_id, spec.claim, "shell")
+    if not os.path.lexists(path):
+        # The shell, if there is one, has not begun the command. Whoever makes this file first decides.
         with contextlib.suppress(OSError):
-            os.symlink("never-started", pid_path)  # noqa: PTH211 - hot path; needs no block of a full disk
-    if os.path.islink(pid_path):  # noqa: PTH114
+            os.symlink(os.devnull, path)  # noqa: PTH211 - hot path; needs no block of a full disk
+    if os.path.islink(path) or _said(path).endswith(NEVER):  # noqa: PTH114
         return NeverStarted()
-    shell = _find_shell(spec, Path(pid_path))
+    shell = _find_shell(spec, spool)
     if shell is not None:
         # A pid may have changed hands before the descriptor was opened; not after it.
         with contextlib.suppress(ProcessLookupError):
@@ -328,24 +369,23 @@ def adopt(spec: CommandSpec, spool: Spool) -> RunningCommand | Exit | NeverStart
     return Exit(published_exit(spool, spec.execution_id, spec.claim))
 
 
-def _find_shell(spec: CommandSpec, pid_path: Path) -> Entry | None:
+def _find_shell(spec: CommandSpec, spool: Spool) -> Entry | None:
     """Return the living shell of a command, also after it became another program by ``exec``."""
-    try:
-        content = pid_path.read_bytes()
-    except OSError:
-        content = b""
+    pid = shell_pid(spool, spec.execution_id, spec.claim)
     marker = spec.marker.encode()
-    if not content.strip().isdigit():  # the disk was full, or it is just beginning
+    if pid is None:  # the disk was full
         leaders = [e for e in process_table().entries if e.is_leader and e.marker == marker]
         return min(leaders, key=lambda entry: entry.started, default=None)
-    entry = find(int(content))
+    entry = find(pid)
     if entry is None or not entry.is_leader:
         return None
     if entry.marker == marker:
         return entry
-    # `exec env -i …` took the marker off. Then it is ours if it is not younger than its file.
-    is_as_old = _age(entry) > time.time() - pid_path.stat().st_mtime - 1
-    return entry if not entry.marker and is_as_old else None
+    # `exec env -i …` took the marker off, and said no exit. Then it is ours if it is not younger than its file.
+    if entry.marker or published_exit(spool, spec.execution_id, spec.claim) is not None:
+        return None
+    said_at = Path(spool.path(spec.execution_id, spec.claim, "shell")).stat().st_mtime
+    return entry if _age(entry) > time.time() - said_at - 1 else None
 
 
 def _age(entry: Entry) -> float:

@@ -10,10 +10,9 @@ import threading
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from time import sleep
 
-from scheduler.runner.command import CommandSpec
+from scheduler.runner.command import CommandSpec, shell_pid
 from scheduler.runner.process_table import find
 from scheduler.runner.spool import BLOCK, Spool, punch
 
@@ -52,8 +51,7 @@ class LogReader:
         self._descriptor = os.open(spool.path(spec.execution_id, spec.claim, "out"), os.O_RDWR | os.O_CLOEXEC)
         self._lock = threading.Lock()  # what is being read must not be given back
         self._is_open = True
-        self._pid_path = Path(spool.path(spec.execution_id, spec.claim, "pid"))
-        self._marker = spec.marker.encode()
+        self._spool, self._spec = spool, spec
         self._halted = 0
         self.half = spec.log_limit // 2
         self.offset = offset
@@ -143,11 +141,9 @@ class LogReader:
             return self._give_back(os.fstat(self._descriptor).st_size) if self._is_open else 0
 
     def _halt(self) -> None:
-        try:
-            shell = find(int(self._pid_path.read_bytes()))
-        except (OSError, ValueError):
-            return
-        if shell is not None and shell.is_leader and shell.marker == self._marker:
+        pid = shell_pid(self._spool, self._spec.execution_id, self._spec.claim)
+        shell = None if pid is None else find(pid)
+        if shell is not None and shell.is_leader and shell.marker == self._spec.marker.encode():
             with contextlib.suppress(OSError):
                 os.killpg(shell.pid, signal.SIGSTOP)
                 self._halted = shell.pid

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import fcntl
 import os
 import re
+import signal
 import uuid
 from pathlib import Path
 
 BLOCK = 4096
-KINDS = ("out", "exit", "pid")
+KINDS = ("out", "shell")
+KEPT_FREE = 128  # files of each kind that wait to be used again
 FILE_NAME = re.compile(rf"(\d+)-(\w+)\.(?:{'|'.join(KINDS)})")
+APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
 FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE = 1, 2
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -35,14 +39,39 @@ def punch(descriptor: int, offset: int, length: int) -> bool:
     return _fallocate is not None and bool(_fallocate(descriptor, flags, offset, length) == 0)
 
 
+def _open_unless_written(path: str) -> int | None:
+    """Return a descriptor, for appending, of a file, emptied, or None if a process left behind may still write to it.
+
+    Raises:
+        FileNotFoundError: it lay idle, and was tidied away.
+    """
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+    try:
+        # The kernel grants a lease for writing only while nobody else has the file open for that. Should somebody
+        # open it in this moment, a signal says so that ends nobody, as SIGIO would.
+        fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+        os.ftruncate(descriptor, 0)
+    except OSError:  # it is written to, or the file system has no leases
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
 class Spool:
     """The folder of output files, one host's own; `host_id` is its identity, kept in it.
 
-    An execution has up to three files, each named ``<execution id>-<claim>``: ``.out`` is its output; ``.pid`` says
-    that its shell began, or, as a symbolic link, that it must not begin any more; ``.exit`` is its exit code.
+    An execution has two files, each named ``<execution id>-<claim>``: ``.out`` is its output; ``.shell`` has the pid of
+    its shell, without which the shell does not begin, and then what the shell says: "exit" and the exit code, or
+    "never" when it was not let begin. As a symbolic link, the latter forbids the shell to begin.
+
+    Files whose execution is recorded are used again: to make and delete two for each execution is what a burst would
+    mostly wait for (ext4 without a journal looks at each inode deleted within the last minutes before it takes one).
     """
 
     def __init__(self, root: Path) -> None:
+        self._free: dict[str, list[str]] = {kind: [] for kind in KINDS}
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.root = root
         if not self.is_private():
@@ -64,16 +93,67 @@ class Spool:
         return path.read_text(encoding="ascii")
 
     def path(self, execution_id: int, claim: str, kind: str) -> str:
-        """Return the path of the file of a `kind` ("out", "exit", "pid") of an execution."""
+        """Return the path of the file of a `kind` ("out", "shell") of an execution."""
         return f"{self.root}/{execution_id}-{claim}.{kind}"
 
+    def open_output(self, execution_id: int, claim: str) -> int:
+        """Return a descriptor, for appending, of the empty output file of an execution.
+
+        Raises:
+            OSError: the folder refuses it.
+        """
+        path = self.path(execution_id, claim, "out")
+        while self._free["out"]:
+            free = self._free["out"].pop()
+            with contextlib.suppress(FileNotFoundError):
+                if (descriptor := _open_unless_written(free)) is not None:
+                    os.rename(free, path)  # noqa: PTH104 - hot path
+                    return descriptor
+                os.unlink(free)  # noqa: PTH108 - hot path
+        return os.open(path, APPEND, 0o600)
+
+    def write_pid(self, execution_id: int, claim: str, pid: int) -> None:
+        """Make the file of the shell of an execution, with its pid. On a full disk it may be empty.
+
+        Raises:
+            FileExistsError: an adopter was faster, and the shell must not begin.
+            OSError: the folder refuses it.
+        """
+        draft = (
+            self._free["shell"].pop() if self._free["shell"] else self.path(pid, uuid.uuid4().hex, "shell")
+        )
+        descriptor = os.open(draft, APPEND | os.O_TRUNC, 0o600)
+        try:
+            with contextlib.suppress(OSError):  # a full disk
+                os.write(descriptor, b"%d\n" % pid)
+            os.link(draft, self.path(execution_id, claim, "shell"))
+        finally:
+            os.close(descriptor)
+            os.unlink(draft)  # noqa: PTH108 - hot path
+
+    def retire(self, execution_id: int, claim: str) -> None:
+        """Keep the files of an execution whose end is recorded for others, without what they contain."""
+        for kind, free in self._free.items():
+            path = self.path(execution_id, claim, kind)
+            with contextlib.suppress(FileNotFoundError):
+                if len(free) < KEPT_FREE:
+                    os.truncate(path, 0)
+                    free.append(path)
+                else:
+                    os.unlink(path)  # noqa: PTH108 - hot path
+
+    def remove_retired(self) -> None:
+        """Remove the files that wait to be used again."""
+        for free in self._free.values():
+            while free:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(free.pop())  # noqa: PTH108 - hot path
+
     def remove(self, execution_id: int, claim: str) -> None:
-        """Remove the files of an execution whose end is recorded."""
+        """Remove the files of an execution that nobody looks after any more."""
         for kind in KINDS:
-            try:
+            with contextlib.suppress(FileNotFoundError):
                 os.unlink(self.path(execution_id, claim, kind))  # noqa: PTH108 - hot path
-            except FileNotFoundError:
-                continue
 
     def untouched(self, *, since: float) -> set[tuple[int, str]]:
         """Return the executions, with their claims, whose files nobody changed after `since` (seconds of the epoch)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import stat
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -42,7 +43,9 @@ def command_spec(claimed: Claimed, env: dict[str, str]) -> CommandSpec:
 def _is_folder(path: Path) -> bool:
     """Tell whether there is a folder; where that cannot be asked, starting in it will say why."""
     try:
-        return path.is_dir()
+        return stat.S_ISDIR(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
     except OSError:
         return True
 

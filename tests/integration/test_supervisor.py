@@ -74,7 +74,7 @@ def test_what_a_dead_worker_left_in_the_spool_goes_and_what_runs_stays(
     now = datetime.now(UTC)
     Path(spool.path(running.execution_id, running.claim, "out")).touch()
     Path(spool.path(99, "c0ffee", "out")).touch()
-    Path(spool.path(99, "c0ffee", "pid")).symlink_to("never-started")
+    Path(spool.path(99, "c0ffee", "shell")).symlink_to("/dev/null")
 
     early = recovery.tidy_spool(spool, now=now)
     late = recovery.tidy_spool(spool, now=now + timedelta(hours=2))
@@ -112,7 +112,7 @@ def test_what_cannot_be_taken_over_at_once_is_taken_over_later(
     taken = claims.claim(owner=dead, queue="default", limit=3, now=datetime.now(UTC))
     for one in taken:
         command = start(recovery.command_spec(one, {}), spool)
-        while not Path(spool.path(one.execution_id, one.claim, "pid")).exists():
+        while not Path(spool.path(one.execution_id, one.claim, "shell")).exists():
             os.sched_yield()
         command.close()
     Process.objects.filter(pk=dead.pk).update(pid=999_999)

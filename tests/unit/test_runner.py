@@ -354,6 +354,58 @@ def test_nothing_is_left_in_the_spool_after_removal(spool: Spool) -> None:
     assert [path.name for path in spool.root.iterdir()] == ["host-id"]
 
 
+def test_output_files_are_used_again_and_begin_empty(spool: Spool) -> None:
+    run(spool, "echo secret of the first")
+    first = Path(spool.path(7, CLAIM, "out"))
+    inode = first.stat().st_ino
+
+    spool.retire(7, CLAIM)
+    idle = {path.name: path.stat().st_size for path in spool.root.iterdir() if path.name != "host-id"}
+    ended = run(spool, "echo second; exit 3", execution_id=8)
+
+    assert idle == {f"7-{CLAIM}.out": 0, f"7-{CLAIM}.shell": 0}
+    second = Path(spool.path(8, CLAIM, "out"))
+    assert (ended, published_exit(spool, 8, CLAIM)) == (Exit(3), 3)
+    assert (second.read_text(encoding="utf-8"), second.stat().st_ino) == ("second\n", inode)
+    assert not first.exists()
+
+
+def test_output_file_that_a_process_left_behind_writes_to_is_not_used_again(
+    spool: Spool, tmp_path: Path
+) -> None:
+    door = tmp_path / "door"
+    os.mkfifo(door)
+    run(spool, f"setsid -f sh -c 'read _ <{door}; echo late; echo done >{tmp_path}/done'")
+    spool.retire(7, CLAIM)
+
+    ended = run(
+        spool, f"echo go >{door}; while ! [ -f {tmp_path}/done ]; do sleep 0.01; done", execution_id=8
+    )
+
+    assert ended == Exit(0)
+    assert Path(spool.path(8, CLAIM, "out")).read_text(encoding="utf-8") == ""
+
+
+def test_files_that_wait_to_be_used_again_can_be_tidied_away_meanwhile(spool: Spool) -> None:
+    run(spool, "true")
+    spool.retire(7, CLAIM)
+    Spool(spool.root).remove(7, CLAIM)
+
+    assert run(spool, "exit 4", execution_id=8) == Exit(4)
+    assert published_exit(spool, 8, CLAIM) == 4
+
+
+def test_nothing_is_left_in_the_spool_when_a_worker_has_no_more_to_do(spool: Spool) -> None:
+    for number in range(3):
+        run(spool, "echo hello", execution_id=number)
+    for number in range(3):
+        spool.retire(number, CLAIM)
+
+    spool.remove_retired()
+
+    assert [path.name for path in spool.root.iterdir()] == ["host-id"]
+
+
 # --- stopping -------------------------------------------------------------------------------------
 
 
@@ -450,15 +502,23 @@ sys.path.insert(0, sys.argv[1])
 from scheduler.runner import CommandSpec, Spool, command_environment, start
 env = command_environment({"TEST_RUN": sys.argv[4]})
 spec = CommandSpec(7, sys.argv[5], sys.argv[3], env, Path("/"), None, 1 << 20, 0.2)
-start(spec, Spool(Path(sys.argv[2])))
-os.kill(os.getpid(), signal.SIGKILL)
+die = lambda: os.kill(os.getpid(), signal.SIGKILL)
+class Mortal(Spool):
+    def write_pid(self, *what):
+        if sys.argv[6] == "before the pid":
+            die()
+        super().write_pid(*what)
+        if sys.argv[6] == "before the word":
+            die()
+start(spec, Mortal(Path(sys.argv[2])))
+die()
 """
 
 
-def die_after_start(spool: Spool, command: str) -> None:
-    """Start a command from a worker that dies by SIGKILL right after."""
+def die_after_start(spool: Spool, command: str, *, when: str = "after the word") -> None:
+    """Start a command from a worker that dies by SIGKILL."""
     root = str(Path(__file__).parents[2])
-    arguments = [sys.executable, "-c", WORKER, root, str(spool.root), command, str(os.getpid()), CLAIM]
+    arguments = [sys.executable, "-c", WORKER, root, str(spool.root), command, str(os.getpid()), CLAIM, when]
     assert subprocess.run(arguments, check=False).returncode == -signal.SIGKILL
 
 
@@ -498,7 +558,7 @@ def test_command_that_the_dead_worker_had_halted_goes_on(spool: Spool) -> None:
 
 
 def _state(spool: Spool) -> str:
-    pid = Path(spool.path(7, CLAIM, "pid")).read_text(encoding="ascii").strip()
+    pid = Path(spool.path(7, CLAIM, "shell")).read_text(encoding="ascii").split()[0]
     return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0]
 
 
@@ -516,7 +576,7 @@ def test_command_that_became_another_program_is_adopted(spool: Spool, command: s
 
 
 def _shell_is(spool: Spool, name: bytes) -> bool:
-    pid = Path(spool.path(7, CLAIM, "pid")).read_text(encoding="ascii").strip()
+    pid = Path(spool.path(7, CLAIM, "shell")).read_text(encoding="ascii").split()[0]
     return Path(f"/proc/{pid}/cmdline").read_bytes().startswith(name)
 
 
@@ -547,6 +607,32 @@ def test_worker_that_died_between_output_file_and_process_never_started_it(spool
     assert adopt(make_spec(""), spool) == NeverStarted()
 
 
+@pytest.mark.parametrize("when", ["before the pid", "before the word"])
+def test_command_of_a_worker_that_dies_before_its_word_never_starts(
+    spool: Spool, tmp_path: Path, when: str
+) -> None:
+    die_after_start(spool, f"touch {tmp_path}/ran", when=when)
+    eventually(lambda: not alive())
+
+    assert adopt(make_spec(""), spool) == NeverStarted()
+    assert not (tmp_path / "ran").exists()
+
+
+def test_command_whose_pid_cannot_be_written_does_not_start(
+    spool: Spool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EDQUOT, "Disk quota exceeded")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "link", refuse)
+        with pytest.raises(StartError, match="the spool cannot be written: Disk quota exceeded"):
+            start(make_spec(f"touch {tmp_path}/ran"), spool)
+
+    assert alive() == []
+    assert not (tmp_path / "ran").exists()
+
+
 def test_shell_that_begins_after_it_was_given_up_does_not_run_the_command(
     spool: Spool, tmp_path: Path
 ) -> None:
@@ -562,7 +648,7 @@ def test_shell_that_begins_after_it_was_given_up_does_not_run_the_command(
 def test_pid_of_somebody_else_is_not_adopted(spool: Spool) -> None:
     stranger = start(make_spec(f"sleep {LONG}", execution_id=8), spool)
     eventually(lambda: alive("8-"))
-    Path(spool.path(7, CLAIM, "pid")).write_text(f"{stranger.pid}\n", encoding="ascii")
+    Path(spool.path(7, CLAIM, "shell")).write_text(f"{stranger.pid}\n", encoding="ascii")
     Path(spool.path(7, CLAIM, "out")).touch()
 
     found = adopt(make_spec(""), spool)
@@ -573,9 +659,11 @@ def test_pid_of_somebody_else_is_not_adopted(spool: Spool) -> None:
     wait(stranger)
 
 
-@pytest.mark.parametrize("content", ["", "1", "1x\n", "-1\n", "\n"])
+@pytest.mark.parametrize(
+    "content", ["", "1\n", "1\nexit", "1\nexit 1", "1\nexit 1x\n", "1\nexit -1\n", "1\nexit 1\n\n"]
+)
 def test_half_written_exit_code_is_not_believed(spool: Spool, content: str) -> None:
-    Path(spool.path(7, CLAIM, "exit")).write_text(content, encoding="ascii")
+    Path(spool.path(7, CLAIM, "shell")).write_text(content, encoding="ascii")
 
     assert published_exit(spool, 7, CLAIM) is None
 
