@@ -87,7 +87,7 @@ def start_latencies(task: Any) -> list[float]:
 
 
 def burst(task: Any) -> float:
-    """Queue all executions at once and return how many ended a second."""
+    """Queue all executions at once and return how many ended a second, from when the last of them was queued."""
     from django.db.models import Max
 
     from scheduler.choices import ACTIVE, Status, Trigger
@@ -95,14 +95,14 @@ def burst(task: Any) -> float:
     from scheduler.queues import wake
     from scheduler.services.rows import new_run, queued_row
 
-    begin = datetime.now(UTC)
+    now = datetime.now(UTC)
     runs = Run.objects.bulk_create(
-        [new_run(task, trigger=Trigger.MANUAL, user=None, now=begin, graph_pk=None) for _ in range(COUNT)]
+        [new_run(task, trigger=Trigger.MANUAL, user=None, now=now, graph_pk=None) for _ in range(COUNT)]
     )
+    Execution.objects.bulk_create([queued_row(task, run=run, now=now) for run in runs])
     begin = datetime.now(UTC)
-    Execution.objects.bulk_create([queued_row(task, run=run, now=begin) for run in runs])
     wake("default", count=2)
-    mine = Execution.objects.filter(queued_at=begin)
+    mine = Execution.objects.filter(queued_at=now)
     wait_until(lambda: not mine.filter(status__in=ACTIVE).exists())
     assert mine.filter(status=Status.SUCCESS).count() == COUNT
     return COUNT / (mine.aggregate(last=Max("finished_at"))["last"] - begin).total_seconds()

@@ -11,7 +11,7 @@ from typing import cast
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Count
+from django.db.models import Count, QuerySet
 
 from scheduler import crashpoints
 from scheduler.choices import Status
@@ -51,9 +51,9 @@ def claim(*, owner: Process, queue: str, limit: int, now: datetime) -> list[Clai
                 break
         if not won:
             return []
-        rows = list(Execution.objects.filter(pk__in=won).select_related("run").order_by("-priority", "pk"))
+        claimed = _claimed(Execution.objects.filter(pk__in=won).order_by("-priority", "pk"))
     crashpoints.passed("claim.after_commit")
-    return [_claimed(row) for row in rows]
+    return claimed
 
 
 def _within_limits(candidates: Sequence[tuple[int, int, int | None]]) -> list[int]:
@@ -82,41 +82,32 @@ def _within_limits(candidates: Sequence[tuple[int, int, int | None]]) -> list[in
     return chosen
 
 
-def _claimed(row: Execution) -> Claimed:
-    assert row.revision_id is not None and row.started_at is not None  # noqa: S101 - a queued row has a revision
-    return Claimed(
-        execution_id=row.pk,
-        claim=row.claim,
-        task_pk=row.task_id,
-        run_pk=row.run_id,
-        graph_pk=None if row.run is None else row.run.graph_id,
-        revision_pk=row.revision_id,
-        attempt=row.attempt,
-        retries_left=row.retries_left,
-        queue=row.queue,
-        priority=row.priority,
-        parallel_limit=row.parallel_limit,
-        scheduled_for=row.scheduled_for,
-        started_at=row.started_at,
-        spec=_spec(row.revision_id),
+def _claimed(rows: QuerySet[Execution]) -> list[Claimed]:
+    """Read what is running; columns instead of models, as this is done for every execution."""
+    columns = (
+        *("pk", "claim", "task_id", "run_id", "run__graph_id", "revision_id", "attempt", "retries_left"),
+        *("queue", "priority", "parallel_limit", "scheduled_for", "started_at"),
     )
+    return [Claimed(*row, _spec(row[5])) for row in rows.values_list(*columns)]
 
 
 def orphans(*, host_id: str, now: datetime) -> list[Claimed]:
     """Return the running executions whose worker on this host is gone."""
     oldest = now - timedelta(seconds=settings.SCHEDULER_LEASE)
-    return [
-        _claimed(row)
-        for row in Execution.objects.running().filter(owner__host_id=host_id).select_related("owner", "run")
-        if row.owner is not None
-        and is_gone(row.owner, host_id=host_id, lease_expired=row.owner.heartbeat_at < oldest)
+    running = Execution.objects.running().filter(owner__host_id=host_id)
+    gone = [
+        owner
+        for owner in Process.objects.filter(pk__in=running.order_by().values("owner"))
+        if is_gone(owner, host_id=host_id, lease_expired=owner.heartbeat_at < oldest)
     ]
+    return _claimed(running.filter(owner__in=gone)) if gone else []
 
 
 def forgotten(*, owner: Process, known: Collection[int]) -> list[Claimed]:
     """Return what runs in the name of `owner` beside what it knows of: the answer to its claim got lost."""
-    rows = Execution.objects.running().filter(owner=owner).select_related("run")
-    return [_claimed(row) for row in rows if row.pk not in known]
+    return [
+        c for c in _claimed(Execution.objects.running().filter(owner=owner)) if c.execution_id not in known
+    ]
 
 
 def take_over(claimed: Sequence[Claimed], *, owner: Process) -> list[Claimed]:
@@ -173,9 +164,8 @@ def reap(*, host_id: str, now: datetime, silence: Silence | None = None) -> set[
         gone = silence.longer_than(settings.SCHEDULER_LEASE, beats.items(), at=monotonic())
         lost = abroad.filter(owner__in=gone)
     ownerless = Execution.objects.running().filter(owner=None)
-    rows = [*lost.select_related("run"), *ownerless.select_related("run")]
     reports = [
-        Report(_claimed(row), Status.TECHNICAL_FAILURE, now, reason=WORKER_LOST, log_size=None)
-        for row in rows
+        Report(claimed, Status.TECHNICAL_FAILURE, now, reason=WORKER_LOST, log_size=None)
+        for claimed in (*_claimed(lost), *_claimed(ownerless))
     ]
     return finish(reports, now=now) if reports else set()
