@@ -259,12 +259,11 @@ def start(spec: CommandSpec, spool: Spool) -> RunningCommand:
         output = spool.open_output(spec.execution_id, spec.claim)
     except OSError as error:
         raise StartError(f"could not start: the spool cannot be written: {error.strerror}") from error
-    with contextlib.ExitStack() as descriptors:
-        descriptors.callback(os.close, output)
+    descriptors = [output]
+    try:
         try:
-            stdin, word = os.pipe()
-            descriptors.callback(os.close, stdin)
-            descriptors.callback(os.close, word)
+            descriptors += os.pipe()
+            _, stdin, word = descriptors
             child = subprocess.Popen(
                 ["/bin/sh", "-c", text],
                 stdin=stdin,
@@ -276,22 +275,33 @@ def start(spec: CommandSpec, spool: Spool) -> RunningCommand:
             )
         except (OSError, ValueError) as error:
             raise StartError(f"could not start: {_start_problem(error, spec)}") from error
-        try:
-            command = RunningCommand(spec, spool, pid=child.pid, child=child)
-        except OSError as error:
-            _end_waiting(child)
-            raise StartError(f"could not start: {_start_problem(error, spec)}") from error
-        try:
-            spool.write_pid(spec.execution_id, spec.claim, child.pid)
-        except FileExistsError:
-            return command  # given up by an adopter; without the word the shell ends
-        except OSError as error:
-            command.close()
-            _end_waiting(child)
-            raise StartError(f"could not start: the spool cannot be written: {error.strerror}") from error
-        with contextlib.suppress(BrokenPipeError):  # somebody killed it already
-            os.write(word, b"\n")
-        return command
+        return _begin(child, word, spec, spool)
+    finally:
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+
+def _begin(child: subprocess.Popen[bytes], word: int, spec: CommandSpec, spool: Spool) -> RunningCommand:
+    """Let a shell begin that waits for the word, once an adopter can find it.
+
+    Raises:
+        StartError: it cannot be watched, or its pid not be written; it is ended.
+    """
+    try:
+        command = RunningCommand(spec, spool, pid=child.pid, child=child)
+    except OSError as error:
+        _end_waiting(child)
+        raise StartError(f"could not start: {_start_problem(error, spec)}") from error
+    try:
+        spool.write_pid(spec.execution_id, spec.claim, child.pid)
+        os.write(word, b"\n")
+    except (FileExistsError, BrokenPipeError):
+        pass  # given up by an adopter, or killed by somebody: without the word the shell ends
+    except OSError as error:
+        command.close()
+        _end_waiting(child)
+        raise StartError(f"could not start: the spool cannot be written: {error.strerror}") from error
+    return command
 
 
 def _end_waiting(child: subprocess.Popen[bytes]) -> None:

@@ -15,7 +15,7 @@ BLOCK = 4096
 KINDS = ("out", "shell")
 KEPT_FREE = 128  # files of each kind that wait to be used again
 FILE_NAME = re.compile(rf"(\d+)-(\w+)\.(?:{'|'.join(KINDS)})")
-APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+WRITE = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
 FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE = 1, 2
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -110,7 +110,7 @@ class Spool:
                     os.rename(free, path)  # noqa: PTH104 - hot path
                     return descriptor
                 os.unlink(free)  # noqa: PTH108 - hot path
-        return os.open(path, APPEND, 0o600)
+        return os.open(path, WRITE | os.O_APPEND, 0o600)
 
     def write_pid(self, execution_id: int, claim: str, pid: int) -> None:
         """Make the file of the shell of an execution, with its pid. On a full disk it may be empty.
@@ -119,28 +119,36 @@ class Spool:
             FileExistsError: an adopter was faster, and the shell must not begin.
             OSError: the folder refuses it.
         """
-        draft = (
-            self._free["shell"].pop() if self._free["shell"] else self.path(pid, uuid.uuid4().hex, "shell")
-        )
-        descriptor = os.open(draft, APPEND | os.O_TRUNC, 0o600)
+        fresh = self.path(pid, uuid.uuid4().hex, "shell")
+        draft = self._free["shell"].pop() if self._free["shell"] else fresh
         try:
+            descriptor = os.open(draft, WRITE | os.O_NOFOLLOW, 0o600)
+        except OSError:  # an adopter's link
+            draft = fresh
+            descriptor = os.open(draft, WRITE, 0o600)
+        try:
+            length = 0
             with contextlib.suppress(OSError):  # a full disk
-                os.write(descriptor, b"%d\n" % pid)
+                length = os.write(descriptor, b"%d\n" % pid)
+            os.ftruncate(descriptor, length)  # what it said of another execution
             os.link(draft, self.path(execution_id, claim, "shell"))
         finally:
             os.close(descriptor)
             os.unlink(draft)  # noqa: PTH108 - hot path
 
     def retire(self, execution_id: int, claim: str) -> None:
-        """Keep the files of an execution whose end is recorded for others, without what they contain."""
+        """Keep the files of an execution whose end is recorded for others, without its output."""
         for kind, free in self._free.items():
             path = self.path(execution_id, claim, kind)
-            with contextlib.suppress(FileNotFoundError):
-                if len(free) < KEPT_FREE:
-                    os.truncate(path, 0)
-                    free.append(path)
-                else:
+            try:
+                if len(free) >= KEPT_FREE:
                     os.unlink(path)  # noqa: PTH108 - hot path
+                    continue
+                if kind == "out":
+                    os.truncate(path, 0)
+                free.append(path)
+            except FileNotFoundError:
+                continue
 
     def remove_retired(self) -> None:
         """Remove the files that wait to be used again."""

@@ -84,11 +84,11 @@ def _within_limits(candidates: Sequence[tuple[int, int, int | None]]) -> list[in
 
 def _claimed(rows: QuerySet[Execution]) -> list[Claimed]:
     """Read what is running; columns instead of models, as this is done for every execution."""
-    columns = (
+    columns = rows.values_list(
         *("pk", "claim", "task_id", "run_id", "run__graph_id", "revision_id", "attempt", "retries_left"),
         *("queue", "priority", "parallel_limit", "scheduled_for", "started_at"),
     )
-    return [Claimed(*row, _spec(row[5])) for row in rows.values_list(*columns)]
+    return [Claimed(*row, spec=_spec(row[5])) for row in columns]  # type: ignore[misc]
 
 
 def orphans(*, host_id: str, now: datetime) -> list[Claimed]:
