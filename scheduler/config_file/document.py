@@ -100,9 +100,13 @@ def read_config(path: Path, *, known: Collection[str] | None = None) -> ConfigDo
     Raises:
         ConfigError: it cannot be read, or is wrong; with all problems.
     """
-    if not path.is_dir():
-        return _read([path], known)
-    files = sorted(path.glob("*/config.json"))
+    try:
+        if not path.is_dir():
+            return _read([path], known)
+        files = sorted(path.glob("*/config.json"))
+    except OSError as error:  # a name too long, a folder closed to us
+        reason = f"the file must be readable, but is not: {error.strerror}"
+        raise ConfigError([_file_problem(path, reason)]) from error
     if not files:
         near = f'; did you mean "{path / "config.json"}"?' if (path / "config.json").is_file() else ""
         raise ConfigError(

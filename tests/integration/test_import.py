@@ -47,6 +47,29 @@ def test_the_sample_imports_and_importing_it_again_changes_nothing() -> None:
     assert (code, out.strip()) == (0, "0 created, 0 changed, 11 unchanged, 0 removed")
 
 
+def test_a_path_that_cannot_be_looked_at_is_refused_in_a_sentence() -> None:
+    code, _, err = run("/tmp/" + "x" * 300)
+
+    assert code == 1
+    assert "the file must be readable, but is not: File name too long" in err
+
+
+def test_an_export_to_a_full_disk_says_so() -> None:
+    run(str(SAMPLE))
+
+    with (
+        open("/dev/full", "w", encoding="utf-8") as full,  # noqa: PTH123
+        pytest.raises(CommandError, match="standard output cannot be written: No space left on device"),
+    ):
+        call_command("export_config", stdout=full)
+
+
+@pytest.mark.parametrize("command", ["run_task", "explain"])
+def test_an_argument_that_is_no_text_is_refused_in_a_sentence(command: str) -> None:
+    with pytest.raises(CommandError, match=r"'\\udcff' is no text; UTF-8 is needed"):
+        call_command(command, "\udcff")
+
+
 def test_an_export_imports_as_unchanged(tmp_path: Path) -> None:
     run(str(SAMPLE))
     call_command("export_config", str(tmp_path / "out.json"))

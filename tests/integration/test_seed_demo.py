@@ -150,7 +150,11 @@ def test_many_plain_executions_for_measuring(db: None) -> None:
     assert not Execution.objects.filter(run=None).exists()
 
 
-@pytest.mark.parametrize("option", ["--days", "--tasks", "--executions"])
-def test_numbers_below_one_are_refused(db: None, option: str) -> None:
-    with pytest.raises(CommandError, match=f"{option} is 0; a number from 1 on is needed"):
-        call_command("seed_demo", option, "0")
+@pytest.mark.parametrize(
+    ("option", "most"), [("--days", 3650), ("--tasks", 20_000), ("--executions", 100_000_000)]
+)
+def test_numbers_out_of_bounds_are_refused(db: None, option: str, most: int) -> None:
+    for number in (0, most + 1):
+        allowed = f"{option} is {number}; a whole number from 1 to {most} is allowed"
+        with pytest.raises(CommandError, match=allowed):
+            call_command("seed_demo", option, str(number))

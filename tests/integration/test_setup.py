@@ -18,6 +18,7 @@ from django.core.management import call_command
 from scheduler.models import Task
 
 pytestmark = pytest.mark.django_db
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -161,3 +162,33 @@ def test_commands_say_so_before_setup_was_run(tmp_path: Path) -> None:
         r"CommandError: the database lacks \d+ migrations of this version; run: python manage.py setup\n",
         ended.stderr,
     )
+
+
+# --- before setup ---------------------------------------------------------------------------------
+
+
+def manage(*arguments: str, **environment: str) -> tuple[int, str]:
+    """Run manage.py as a person does; return its exit code and what it said of errors."""
+    ended = subprocess.run(
+        [sys.executable, str(ROOT / "manage.py"), *arguments],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return ended.returncode, ended.stderr
+
+
+def test_setting_that_cannot_be_used_is_told_in_one_line() -> None:
+    assert manage("check", SCHEDULER_SLOTS="many") == (
+        1,
+        "the settings cannot be used: SCHEDULER_SLOTS is 'many'; a number is needed\n",
+    )
+
+
+def test_pass_of_the_dispatcher_without_tables_says_what_to_do(tmp_path: Path) -> None:
+    code, said = manage("dispatcher", "--once", DATABASE_URL=f"sqlite:///{tmp_path}/empty.sqlite3")
+
+    assert code == 1
+    assert said.endswith("run: python manage.py setup\n")
+    assert "Traceback" not in said

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 
 from scheduler import dispatcher
+from scheduler.management.base import DatabaseCommand
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     """One pass, or a loop until SIGTERM or SIGINT."""
 
+    requires_migrations_checks = False  # the loop waits for the tables
     help = "Dispatch due tasks. Any number of dispatchers may run."
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -21,6 +23,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Run."""
         if options["once"]:
+            self.check_migrations()
             result = dispatcher.Dispatcher().once()
             self.stdout.write(f"{result.queued} queued, {result.recorded} recorded, {result.broken} broken")
         else:

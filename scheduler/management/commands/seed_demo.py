@@ -8,9 +8,12 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 
+from scheduler.config_file.document import MAX_TASKS
 from scheduler.exceptions import ConflictError
 from scheduler.management.base import DatabaseCommand
 from scheduler.services.demonstration import seed_demonstration
+
+MOST = {"days": 3650, "tasks": MAX_TASKS, "executions": 100_000_000}
 
 
 class Command(DatabaseCommand):
@@ -34,9 +37,9 @@ class Command(DatabaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Write, and say how much."""
-        for name in ("days", "tasks", "executions"):
-            if options[name] is not None and options[name] < 1:
-                raise CommandError(f"--{name} is {options[name]}; a number from 1 on is needed")
+        for name, most in MOST.items():
+            if options[name] is not None and not 1 <= options[name] <= most:
+                raise CommandError(f"--{name} is {options[name]}; a whole number from 1 to {most} is allowed")
         try:
             seeded = seed_demonstration(
                 now=datetime.now(UTC),
