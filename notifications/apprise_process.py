@@ -1,7 +1,8 @@
 """A process that sends by Apprise and can do nothing else: `python -m notifications.apprise_process`.
 
-It reads one request as JSON from its standard input and writes one line of JSON for each service as it ends. Once the
-libraries are loaded, an audit hook of the interpreter judges what they do:
+With the argument `services` it only prints, as JSON, which services Apprise has, by the first words of their URLs.
+Otherwise it reads one request as JSON from its standard input and writes one line of JSON for each service as it
+ends. Once the libraries are loaded, an audit hook of the interpreter judges what they do:
 
 - a connection or a datagram goes to a permitted address, given as numbers: so whatever a plugin uses (requests,
   smtplib, sockets, MQTT), and whatever a name resolved to before, the address checked is the one connected to;
@@ -279,5 +280,17 @@ def _parts(text: str) -> set[str]:
     return parts | {unquote(part) for part in parts}
 
 
+def print_services() -> None:
+    """Print the services that Apprise has, as a JSON list."""
+    from apprise.manager_plugins import NotificationManager
+
+    manager = NotificationManager()  # type: ignore[no-untyped-call]
+    manager.load_modules()  # type: ignore[no-untyped-call]
+    json.dump(sorted(manager.schemas()), sys.stdout)  # type: ignore[no-untyped-call]
+
+
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:] == ["services"]:
+        print_services()
+    else:
+        main()

@@ -72,6 +72,7 @@ PHRASES = [
     gettext_noop("the header %(name)s must have one line of printable ASCII characters"),
     gettext_noop("the header %(name)s is set by Schedsite and cannot be changed"),
     gettext_noop("%(url)s is not available: %(why)s"),
+    gettext_noop("Apprise has no such service"),
     gettext_noop("it shows messages on the screen of the server"),
     gettext_noop("it writes to the log of the server"),
     gettext_noop("it sends datagrams without knowing whether they arrive"),

@@ -7,8 +7,10 @@ That process is killed when the deadline is over, whatever it does then.
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -26,7 +28,12 @@ from notifications.apprise_process import REFUSED_SERVICES, Outcome, Request
 from notifications.channels.base import Facts
 from notifications.connections import refusal
 from notifications.exceptions import ForbiddenTargetError, SendError
+from scheduler.config_file.problems import hint
 
+logger = logging.getLogger(__name__)
+
+LOADED_WITHIN = 30.0  # seconds
+_PROCESS = [sys.executable, "-s", "-m", "notifications.apprise_process"]
 _LEVELS = {
     **dict.fromkeys(("success", "recovered"), "success"),
     **dict.fromkeys(("business_failure", "technical_failure", "timeout", "overdue"), "failure"),
@@ -72,14 +79,18 @@ class AppriseChannel:
 
 
 def check_url(url: str) -> None:
-    """Refuse an Apprise URL that cannot be used, as far as can be told without loading Apprise.
+    """Refuse an Apprise URL that cannot be used, as far as can be told without connecting.
 
     Raises:
-        ValueError: its service acts on this machine, or its host is a forbidden address.
+        ValueError: its service acts on this machine or does not exist, or its host is a forbidden address.
     """
     kind = _service(url)
     if kind in REFUSED_SERVICES:
         raise ValueError(f"{kind}:// is not available: {REFUSED_SERVICES[kind]}")
+    known = known_services()
+    # Apprise takes the web addresses of some services as they are.
+    if known and kind not in (*known, "http", "https"):
+        raise ValueError(f"{kind}:// is not available: Apprise has no such service{hint(kind, known)}")
     try:
         host = canonical(urlsplit(url).hostname or "")
     except ValueError as error:
@@ -89,6 +100,28 @@ def check_url(url: str) -> None:
         reason = why_host_forbidden(host, parse_allow_list(settings.SCHEDULER_WEBHOOK_ALLOW))
         if reason is not None:
             raise ForbiddenTargetError(refusal(host, reason))
+
+
+@functools.cache
+def known_services() -> tuple[str, ...]:
+    """Return the first words of the URLs that Apprise knows, or nothing where it does not answer.
+
+    It is asked once, in a process of its own: its plugins take a second and 50 MB to load.
+    """
+    try:
+        answer = subprocess.run(
+            [*_PROCESS, "services"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            cwd=settings.BASE_DIR,
+            env=_environment(),
+            timeout=LOADED_WITHIN,
+            check=True,
+        )
+        return tuple(json.loads(answer.stdout))
+    except (OSError, subprocess.SubprocessError, ValueError):
+        logger.exception("the services of Apprise could not be listed; their names are not checked")
+        return ()
 
 
 def _is_address(host: str) -> bool:
@@ -129,7 +162,7 @@ def _report(content: Mapping[str, Any], services: list[dict[str, str]], outcomes
 def _run(request: Request, deadline: float) -> dict[str, Outcome]:
     """Return the outcome of each service by its id, also when the process did not live to report it."""
     process = subprocess.Popen(
-        [sys.executable, "-s", "-m", "notifications.apprise_process"],
+        _PROCESS,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

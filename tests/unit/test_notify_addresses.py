@@ -183,6 +183,17 @@ def test_apprise_url_that_acts_on_this_machine_is_refused_when_a_rule_is_saved(
         apprise.check_url(url)
 
 
+def test_apprise_url_of_no_service_is_refused_with_the_nearest_one() -> None:
+    with pytest.raises(
+        ValueError, match=r"^slak:// .*: Apprise has no such service; did you mean \"slack\"\?$"
+    ):
+        apprise.check_url("slak://T1/B2/C3")
+
+
+def test_web_address_of_a_service_is_left_to_apprise() -> None:
+    apprise.check_url("https://hooks.slack.com/services/T1/B2/C3")
+
+
 @pytest.mark.parametrize(
     "url",
     [
