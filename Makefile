@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-BENCHMARKS := benchmarks/burst.py benchmarks/same_second.py benchmarks/dependencies.py benchmarks/history.py benchmarks/notifications.py benchmarks/site.py
+BENCHMARKS := benchmarks/schedules.py benchmarks/burst.py benchmarks/same_second.py benchmarks/dependencies.py benchmarks/history.py benchmarks/notifications.py benchmarks/site.py
 
 export PORT ?= 8000
 # honcho gives each kind of process a port of its own; links must name that of the site in all of them.

@@ -6,7 +6,6 @@ import random
 import zoneinfo
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
-from time import process_time
 
 import pytest
 from croniter import croniter
@@ -23,6 +22,7 @@ from scheduler.engine.schedules import (
 )
 from scheduler.engine.zones import changes_around, changes_of_year
 from scheduler.exceptions import InvalidScheduleError
+from tests.effort import calls_of
 
 SECOND = timedelta(seconds=1)
 DAY = timedelta(days=1)
@@ -172,14 +172,17 @@ def test_unknown_zone_is_refused(timezone: str) -> None:
     | st.lists(st.text("0159*,-/#?@LWRHlwrhmonfeb ", max_size=7), max_size=8).map(" ".join)
 )
 def test_any_text_is_accepted_or_refused_with_a_sentence(text: str) -> None:
-    begin = process_time()
-    try:
-        schedule = parse_schedule(text, "Europe/Berlin")
-    except InvalidScheduleError as error:
-        str(error).encode()
-    else:
-        assert next_slot(schedule, utc("2024-01-01")) is not None
-    assert process_time() - begin < 0.1
+    def read() -> None:
+        try:
+            schedule = parse_schedule(text, "Europe/Berlin")
+        except InvalidScheduleError as error:
+            str(error).encode()
+        else:
+            assert next_slot(schedule, utc("2024-01-01")) is not None
+
+    _, calls = calls_of(read)
+
+    assert calls < 50_000
 
 
 @settings(max_examples=200, deadline=None)
@@ -191,12 +194,12 @@ def test_any_zone_is_accepted_or_refused(timezone: str) -> None:
         str(error).encode()
 
 
-def test_long_valid_expression_is_checked_in_milliseconds() -> None:
-    begin = process_time()
+def test_long_valid_expression_is_checked_with_little_work() -> None:
+    expression = ("0-59," * 60)[:-1].removesuffix(",")[:243].rstrip(",-") + " * * * *"
 
-    parse_schedule(("0-59," * 60)[:-1].removesuffix(",")[:243].rstrip(",-") + " * * * *", "UTC")
+    _, calls = calls_of(lambda: parse_schedule(expression, "UTC"))
 
-    assert process_time() - begin < 0.05
+    assert calls < 10_000
 
 
 # --- croniter as oracle ---------------------------------------------------------------------------
@@ -537,15 +540,13 @@ def test_limit_gives_the_first_slots() -> None:
     assert slots_between(schedule, start, end, limit=0) == []
 
 
-def test_next_slots_of_ten_thousand_tasks_take_less_than_a_second_and_a_half() -> None:
+def test_next_slot_takes_little_work() -> None:
     schedules = [
         parse_schedule(f"{n % 60} {n % 24} * * {n % 7}", timezone)
-        for n, timezone in enumerate(LIVELY_ZONES * 715)
+        for n, timezone in enumerate(LIVELY_ZONES * 72)
     ]
     now = utc("2026-03-29T00:30")
 
-    begin = process_time()
-    for schedule in schedules:
-        next_slot(schedule, now)
+    _, calls = calls_of(lambda: [next_slot(schedule, now) for schedule in schedules])
 
-    assert process_time() - begin < 1.5
+    assert calls < 250 * len(schedules)
