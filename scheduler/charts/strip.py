@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from django.utils.html import format_html, format_html_join
+from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString
 
 from scheduler.charts.scales import bar_height, percentile
@@ -29,22 +29,20 @@ def outcome_strip(bars: Sequence[Bar], *, slots: int, label: str) -> SafeString:
     longest, usual = max(seconds, default=0.0), percentile(seconds, 0.5) or 0.0
     step = BAR + GAP
     offset = max(slots - len(bars), 0)
-    empty = format_html_join(
-        "",
-        '<rect class="s-nobar" x="{}" y="{}" width="{}" height="2"/>',
-        ((index * step, HEIGHT - 2, BAR) for index in range(offset)),
+    # Escaped by hand, text alone: a list of tasks has hundreds of bars, and `format_html` escapes each number as well.
+    empty = "".join(
+        f'<rect class="s-nobar" x="{index * step}" y="{HEIGHT - 2}" width="{BAR}" height="2"/>'
+        for index in range(offset)
     )
-    marks = format_html_join(
-        "",
-        '<a href="{}" tabindex="-1"><title>{}</title><rect class="s-hit" x="{}" width="{}" height="{}"/>'
-        '<rect class="s-bar s-{}" x="{}" y="{}" width="{}" height="{}" rx="1"/></a>',
-        (
-            (bar.href, bar.title, x, step, HEIGHT, bar.status, x, HEIGHT - height, BAR, height)
-            for x, height, bar in (
-                ((offset + i) * step, bar_height(bar.seconds, longest, usual, least=LEAST, most=HEIGHT), bar)
-                for i, bar in enumerate(bars)
-            )
-        ),
+    marks = "".join(
+        f'<a href="{escape(bar.href)}" tabindex="-1"><title>{escape(bar.title)}</title>'
+        f'<rect class="s-hit" x="{x}" width="{step}" height="{HEIGHT}"/>'
+        f'<rect class="s-bar s-{escape(bar.status)}" x="{x}" y="{HEIGHT - height}" width="{BAR}" height="{height}" '
+        'rx="1"/></a>'
+        for x, height, bar in (
+            ((offset + i) * step, bar_height(bar.seconds, longest, usual, least=LEAST, most=HEIGHT), bar)
+            for i, bar in enumerate(bars)
+        )
     )
     width = max(slots, len(bars)) * step - GAP
     return format_html(
@@ -55,6 +53,6 @@ def outcome_strip(bars: Sequence[Bar], *, slots: int, label: str) -> SafeString:
         width,
         HEIGHT,
         label,
-        empty,
-        marks,
+        SafeString(empty),
+        SafeString(marks),
     )

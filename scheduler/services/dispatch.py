@@ -143,7 +143,7 @@ def _dispatch_tasks(tasks: Sequence[Task], now: datetime, result: DispatchResult
     rows = (
         Execution.objects.active()
         .filter(task__in=tasks)
-        .order_by("pk")
+        .oldest_first()
         .values_list("task_id", "pk", "status")
     )
     for task_pk, pk, status in rows:

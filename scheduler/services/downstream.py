@@ -234,7 +234,7 @@ class _Decision:
         self.names |= dict(unnamed.values_list("pk", "task_id"))
         self._load_rows({run for run, _ in new}, tasks | above)
         # Those looked at before also count what was queued since.
-        active = Execution.objects.active().filter(task__in=tasks - self.active.keys()).order_by("pk")
+        active = Execution.objects.active().filter(task__in=tasks - self.active.keys()).oldest_first()
         self.active |= {task: [] for task in tasks - self.active.keys()}
         for task, pk, status in active.values_list("task_id", "pk", "status"):
             self.active[task].append((pk, status))

@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from django.db.models.functions import Coalesce
 from django.utils.translation import gettext as _
 
 from scheduler.choices import RAN, Status, Trigger, TriggerRule
@@ -143,9 +142,7 @@ def _state(task: Task) -> list[str]:
 
 def _active(task: Task, zone: ZoneInfo, now: datetime) -> list[str]:
     said = []
-    # In the order of ids, but found by their status: otherwise SQLite reads the whole table for their order.
-    active = Execution.objects.active().filter(task=task).annotate(number=Coalesce("pk", "pk"))
-    for execution in active.order_by("number")[:SHOWN_RUNS]:
+    for execution in Execution.objects.active().filter(task=task).oldest_first()[:SHOWN_RUNS]:
         values: dict[str, Any] = {
             "pk": execution.pk,
             "run": execution.run_id,

@@ -210,7 +210,7 @@ def _lock(task: Task, *, run: Run | None = None) -> Task:
 
 
 def _active(task: Task) -> list[tuple[int, str]]:
-    return list(Execution.objects.active().filter(task=task).order_by("pk").values_list("pk", "status"))
+    return list(Execution.objects.active().filter(task=task).oldest_first().values_list("pk", "status"))
 
 
 def _overlap(task: Task, in_the_way: list[tuple[int, str]]) -> OverlapDecision:

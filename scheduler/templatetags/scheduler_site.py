@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING
 from zoneinfo import available_timezones
 
@@ -142,12 +142,11 @@ def strip(executions: Sequence[Execution], most: int = STRIP, *, zone: str) -> S
     """
     # Resolved once: a list of tasks has hundreds of bars.
     before, after = reverse("admin:scheduler_execution_change", args=[0]).rsplit("0", 1)
+    told_in = shown_zone(zone)
+    labels = {status: str(Status(status).label) for status in {row.status for row in executions}}
     bars = [
         Bar(
-            f"{before}{row.pk}{after}",
-            _bar_title(row, zone),
-            row.status,
-            row.duration,
+            f"{before}{row.pk}{after}", _bar_title(row, labels[row.status], told_in), row.status, row.duration
         )
         for row in executions[-most:]
     ]
@@ -190,9 +189,7 @@ def time_zones() -> list[str]:
     return sorted(available_timezones() - {"localtime", "posixrules"})
 
 
-def _bar_title(row: Execution, zone: str) -> str:
-    local = (row.scheduled_for or row.queued_at).astimezone(shown_zone(zone))
-    parts = [str(Status(row.status).label), f"{local:%m-%d %H:%M}"]
-    if row.duration is not None:
-        parts.append(duration(row.duration))
-    return " · ".join(parts)
+def _bar_title(row: Execution, label: str, told_in: tzinfo) -> str:
+    local = (row.scheduled_for or row.queued_at).astimezone(told_in)
+    title = f"{label} · {local:%m-%d %H:%M}"
+    return title if row.duration is None else f"{title} · {duration(row.duration)}"

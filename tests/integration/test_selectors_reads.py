@@ -155,6 +155,23 @@ def test_what_is_rare_is_found_by_its_index_among_all_tasks(make_task: Any) -> N
     assert "execution_recent_failed" not in common.explain()
 
 
+@pytest.mark.skipif(
+    connection.vendor != "sqlite", reason="SQLite alone would rather read in the order of ids"
+)
+def test_what_goes_on_of_a_task_is_found_by_its_status_however_long_its_history(make_task: Any) -> None:
+    task = make_task("a")
+    add_executions(task, 3_000)
+    for number in range(30):
+        add_executions(make_task(f"other_{number}"), 100)
+    with connection.cursor() as sql:
+        sql.execute("ANALYZE scheduler_execution")
+
+    active = Execution.objects.active().filter(task=task)
+
+    assert "(task_id=? AND status=?)" in active.oldest_first().explain()
+    assert "status=?" not in active.order_by("pk").explain()  # what this is for
+
+
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="SQLite alone looks at the text of a condition")
 def test_rare_triggers_are_found_by_their_indexes(make_task: Any) -> None:
     task = make_task("a")
