@@ -26,10 +26,7 @@ class NotificationsConfig(AppConfig):
         add_check("webhook", "url", webhook.check_url, allowed=public)
         add_check("webhook", "headers", webhook.check_headers, allowed="printable headers that are not ours")
         add_check(
-            "apprise",
-            "urls",
-            apprise.check_url,
-            allowed=f"{public}, of a service that is no program here",
+            "apprise", "urls", apprise.check_url, allowed=f"{public}, of a service that is no program here"
         )
         use_rules_field(RulesField)
         add_phrases(PHRASES)
