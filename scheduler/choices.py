@@ -76,3 +76,6 @@ class TriggerRule(models.TextChoices):
     ALL_SUCCESS = "all_success", _("All upstreams succeeded")
     ALL_DONE = "all_done", _("All upstreams ended")
     ANY_FAILED = "any_failed", _("Any upstream failed")
+
+
+WEEKDAYS = (_("Mon"), _("Tue"), _("Wed"), _("Thu"), _("Fri"), _("Sat"), _("Sun"))

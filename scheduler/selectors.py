@@ -2,24 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 from django.conf import settings
 from django.db import Error as DatabaseError
+from django.db import connection
 from django.db.models import Count, Exists, Max, Min, OuterRef, Q, Subquery
 from django.db.models.functions import Coalesce
 
-from scheduler.choices import FAILED, RAN, Status
+from scheduler.choices import ACTIVE, COMMON, FAILED, RAN, TERMINAL, Status
 from scheduler.engine.dependencies import reachable
 from scheduler.models import Execution, ExecutionLog, Process, Task, TaskDependency
 from scheduler.querysets import ExecutionQuerySet, TaskQuerySet
 
 BACKLOG_LATE = timedelta(minutes=5)
 LARGEST_PIECE = 65_536  # bytes; the runner splits output so
-NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+NEVER, FOREVER = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
+_ACTIVE, _COMMON, _RARE = (
+    ", ".join(f"'{status.value}'" for status in group)
+    for group in (sorted(ACTIVE), COMMON, sorted(TERMINAL - {Status.SUCCESS}))
+)
+# The conditions of the indexes stand in the text, word by word, as SQLite asks. An expression around the instant keeps
+# it from finding what is active by the instant, among all else.
+SPAN_COUNTS = f"""
+WITH span(number, since, until) AS (VALUES {{spans}})
+SELECT number, NULL, NULL, (
+    SELECT COUNT(*) FROM {Execution._meta.db_table} WHERE queued_at >= since AND queued_at < until
+) FROM span
+UNION ALL
+SELECT number, status, is_outcome, COUNT(*) FROM span
+JOIN {Execution._meta.db_table} ON queued_at >= since AND queued_at < until
+WHERE NOT (status IN ({_COMMON})) AND status IN ({_RARE}) GROUP BY 1, 2, 3
+UNION ALL
+SELECT number, status, is_outcome, COUNT(*) FROM span
+JOIN {Execution._meta.db_table} ON COALESCE(queued_at, queued_at) >= since AND COALESCE(queued_at, queued_at) < until
+WHERE status IN ({_ACTIVE}) GROUP BY 1, 2, 3
+"""  # noqa: S608 - all words are ours
 
 
 def latest_executions(task_pks: Collection[int]) -> dict[int, Execution]:
@@ -182,8 +205,15 @@ def recent_executions(task_pks: Collection[int], count: int = 30) -> dict[int, l
     return {pk: rows[-count:] for pk, rows in found.items()}
 
 
-def failing_tasks(limit: int = 20) -> TaskQuerySet:
-    """Return enabled tasks whose latest outcome is a failure, longest failing first.
+def failing_pks() -> list[int]:
+    """Return the enabled tasks whose latest outcome is a failure."""
+    with_status: Any = with_last_status(Task.objects.filter(enabled=True))
+    failing = with_status.filter(last_status__in=sorted(FAILED))
+    return list(failing.order_by().values_list("pk", flat=True))
+
+
+def failing_tasks(pks: Collection[int], limit: int = 20) -> TaskQuerySet:
+    """Return those of `pks` whose latest outcome is a failure, longest failing first.
 
     Annotated: `last_status`, `last_failed_id`, `failing_since` (slot of the first of the streak) and `streak`.
     """
@@ -197,7 +227,7 @@ def failing_tasks(limit: int = 20) -> TaskQuerySet:
         failures.values("task").annotate(value=Min(Coalesce("scheduled_for", "queued_at"))).values("value")
     )
     latest = own.outcomes().filter(status__in=sorted(FAILED)).values("pk")[:1]
-    with_status: Any = with_last_status(Task.objects.filter(enabled=True))
+    with_status: Any = with_last_status(Task.objects.filter(pk__in=pks))
     failing = with_status.filter(last_status__in=sorted(FAILED))
     dated = failing.annotate(last_success=Coalesce(Subquery(success), NEVER))
     counted = dated.annotate(
@@ -205,13 +235,6 @@ def failing_tasks(limit: int = 20) -> TaskQuerySet:
     )
     rows: TaskQuerySet = counted.order_by("failing_since", "pk")[:limit]
     return rows
-
-
-def failing_count() -> int:
-    """Return how many tasks `failing_tasks` finds."""
-    with_status: Any = with_last_status(Task.objects.filter(enabled=True))
-    count: int = with_status.filter(last_status__in=sorted(FAILED)).count()
-    return count
 
 
 def running_now(limit: int = 20) -> ExecutionQuerySet:
@@ -228,10 +251,36 @@ def next_up(limit: int = 10) -> TaskQuerySet:
     return rows
 
 
+def span_counts(instants: Sequence[datetime]) -> list[Counter[tuple[str, bool]]]:
+    """Return how many executions were queued from each instant up to the next, by status and `is_outcome`; one query.
+
+    Nearly all are successes, and each success is an outcome: they are what is left of all, which an index counts
+    without reading a row; what is rare and what is active have indexes of their own.
+    """
+    column = Execution._meta.get_field("queued_at")
+    values = [
+        value
+        for number, span in enumerate(pairwise(instants))
+        for value in (number, *(column.get_db_prep_value(at, connection) for at in span))
+    ]
+    spans = ", ".join(["(%s, %s, %s)"] * (len(instants) - 1))
+    found: list[Counter[tuple[str, bool]]] = [Counter() for _ in instants[1:]]
+    with connection.cursor() as cursor:
+        cursor.execute(SPAN_COUNTS.format(spans=spans), values)
+        for number, status, is_outcome, count in cursor.fetchall():
+            success = count if status is None else -count
+            found[number][Status.SUCCESS, True] += success
+            if status is not None:
+                found[number][status, bool(is_outcome)] += count
+    return found
+
+
 def counts_since(begin: datetime) -> dict[str, int]:
     """Return how many executions were queued at or after `begin`, by status."""
-    rows = Execution.objects.filter(queued_at__gte=begin).order_by().values("status")
-    return {row["status"]: row["count"] for row in rows.annotate(count=Count("pk"))}
+    counts: Counter[str] = Counter()
+    for (status, _is_outcome), count in span_counts([begin, FOREVER])[0].items():
+        counts[status] += count
+    return {status: count for status, count in counts.items() if count}
 
 
 @dataclass(frozen=True)

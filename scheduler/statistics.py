@@ -8,11 +8,10 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import Count, Func, IntegerField, Max, Min, OuterRef, Q, Subquery
+from django.db.models import Count, Max, Min, OuterRef, Q, Subquery
 from django.db.models.functions import Coalesce
 
 from scheduler.charts.scales import percentile
@@ -22,11 +21,11 @@ from scheduler.engine.zones import shown_zone
 from scheduler.exceptions import InvalidScheduleError
 from scheduler.models import Execution, ExecutionLog, Process, Task
 from scheduler.querysets import ExecutionQuerySet
+from scheduler.selectors import span_counts
 
 SAMPLE = 1000
 EARLIER_FAILURES = 50
 LAST_LINES = 3
-MOST_ROWS_OF_A_DAY = 50_000
 MOST_SCHEDULES = 1000
 MOST_SLOTS = 200
 LATENESS_SAMPLE = 300
@@ -162,52 +161,21 @@ class Load:
     fullest: int = 0
 
 
-class SpanNumber(Func):
-    """How many spans of some length have passed since 1970 at an instant, counted by the database."""
-
-    output_field = IntegerField()
-
-    def __init__(self, instant: str, length: timedelta) -> None:
-        super().__init__(instant)
-        self.seconds = int(length.total_seconds())
-
-    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
-        """Return the expression; the text of an instant is in UTC."""
-        template = f"CAST(strftime('%%%%s', %(expressions)s) AS INTEGER) / {self.seconds}"
-        return self.as_sql(compiler, connection, template=template, **context)
-
-    def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
-        """Return the expression."""
-        template = f"FLOOR(EXTRACT(EPOCH FROM %(expressions)s) / {self.seconds})::bigint"
-        return self.as_sql(compiler, connection, template=template, **context)
-
-
-def _latest(begin: datetime) -> datetime:
-    """Return `begin`, or the instant since when no more executions were queued than are counted."""
-    rows = Execution.objects.filter(queued_at__gte=begin).newest_first().values_list("queued_at", flat=True)
-    return next(iter(rows[MOST_ROWS_OF_A_DAY : MOST_ROWS_OF_A_DAY + 1]), begin)
-
-
 def day_load(begin: datetime, now: datetime, end: datetime, width: timedelta) -> list[Load]:
     """Return the load of each span of `width` from `begin` to `end`: what ran up to `now`, what is planned after it.
 
-    Of more than 50,000 executions the latest count; of more than a thousand different schedules the most used.
-    Spans are whole multiples of `width` since 1970, and `begin` begins one.
+    Of more than a thousand different schedules the most used are planned.
     """
     loads = [Load() for _ in range(-((begin - end) // width))]
-    rows = Execution.objects.filter(queued_at__gte=_latest(begin), is_outcome=True).order_by()
-    first = int(begin.timestamp() // width.total_seconds())
-    spans = rows.values_list(SpanNumber("queued_at", width), "status").annotate(count=Count("pk"))
-    for number, status, count in spans:
-        if not 0 <= number - first < len(loads):
-            continue
-        load = loads[number - first]
-        if status == Status.SUCCESS:
-            load.succeeded += count
-        elif status in FAILED:
-            load.failed += count
-        else:
-            load.other += count
+    counts = span_counts([begin + number * width for number in range((now - begin) // width + 2)])
+    for load, kinds in zip(loads, counts, strict=False):
+        for (status, is_outcome), count in kinds.items():
+            if status == Status.SUCCESS:
+                load.succeeded += count
+            elif is_outcome and status in FAILED:
+                load.failed += count
+            elif is_outcome:
+                load.other += count
     _add_planned(loads, begin, now, end, width)
     return loads
 

@@ -18,11 +18,11 @@ from django.utils.translation import ngettext
 
 from scheduler import selectors
 from scheduler.charts import Bucket, day_strip
-from scheduler.choices import Status
+from scheduler.choices import WEEKDAYS, Status
 from scheduler.models import Execution, Task
 from scheduler.statistics import Load, Typical, day_load, typical, unindexed
 from scheduler.views.places import asked, overview_concerns
-from scheduler.views.shell import live_part, now, query
+from scheduler.views.shell import failing_pks, live_part, now, query
 
 SPAN, WIDTH = timedelta(hours=24), timedelta(minutes=30)
 CROWD = 5
@@ -57,9 +57,10 @@ def _read(request: HttpRequest) -> dict[str, Any]:
     running = list(selectors.running_now())
     upcoming = list(selectors.next_up())
     usual = _usual(running)
+    failing = failing_pks()
     attention: dict[str, list[Any]] = {
         "troubles": troubles_of(selectors.health(present)),
-        "failing": list(selectors.failing_tasks()),
+        "failing": list(selectors.failing_tasks(failing)),
         "concerns": [c for some in asked(overview_concerns, request, now=present) for c in some],
         "broken": list(Task.objects.exclude(schedule_error="")[:10]),
         "waiting": list(_waiting(present)),
@@ -67,7 +68,8 @@ def _read(request: HttpRequest) -> dict[str, Any]:
     }
     return {
         **attention,
-        "attention_count": sum(map(len, attention.values())),
+        "attention_count": sum(map(len, attention.values())) - len(attention["failing"]) + len(failing),
+        "more_failing": len(failing) - len(attention["failing"]),
         "running": [_going(row, usual.get(row.task_id), present) for row in running],
         "upcoming": upcoming,
         "counts": [(s.value, s.label, counts[s], link + s.value) for s in Status if s in counts],
@@ -140,7 +142,8 @@ def _day(present: datetime) -> SafeString:
         f"day-load-{present:%Y%m%d%H%M}", lambda: day_load(begin, present, end, WIDTH), 120
     )
     zone = ZoneInfo(settings.SCHEDULER_TIME_ZONE)
-    buckets = [_bucket(begin + index * WIDTH, load, zone) for index, load in enumerate(loads or [])]
+    page = reverse("admin:scheduler_timeline")
+    buckets = [_bucket(begin + index * WIDTH, load, zone, page) for index, load in enumerate(loads or [])]
     return day_strip(
         buckets,
         now_at=(present.replace(second=0, microsecond=0) - begin) / (end - begin),
@@ -148,9 +151,9 @@ def _day(present: datetime) -> SafeString:
     )
 
 
-def _bucket(at: datetime, load: Load, zone: ZoneInfo) -> Bucket:
+def _bucket(at: datetime, load: Load, zone: ZoneInfo, page: str) -> Bucket:
     local = at.astimezone(zone)
-    words = [f"{_weekday(local)} {local:%H:%M}–{local + WIDTH:%H:%M}"]
+    words = [f"{WEEKDAYS[local.weekday()]} {local:%H:%M}–{local + WIDTH:%H:%M}"]
     if load.succeeded:
         words.append(_("%(count)d succeeded") % {"count": load.succeeded})
     if load.failed:
@@ -165,7 +168,7 @@ def _bucket(at: datetime, load: Load, zone: ZoneInfo) -> Bucket:
         words.append(_("%(count)d start together at %(time)s") % together)
     has_label = local.minute == 0 and local.hour % 6 == 0
     return Bucket(
-        href=reverse("admin:scheduler_timeline") + query(at=f"{at:%Y-%m-%dT%H:%M}Z", hours=3),
+        href=page + query(at=f"{at:%Y-%m-%dT%H:%M}Z", hours=3),
         title=" · ".join(words),
         succeeded=load.succeeded,
         failed=load.failed,
@@ -174,7 +177,3 @@ def _bucket(at: datetime, load: Load, zone: ZoneInfo) -> Bucket:
         crowded=is_crowded,
         label=f"{local:%H:%M}" if has_label else "",
     )
-
-
-def _weekday(local: datetime) -> str:
-    return [_("Mon"), _("Tue"), _("Wed"), _("Thu"), _("Fri"), _("Sat"), _("Sun")][local.weekday()]

@@ -17,7 +17,7 @@ from django.utils.http import urlencode
 
 from scheduler import selectors
 
-FAILING_KEPT = 5  # seconds
+FAILING_KEY, FAILING_KEPT = "failing-count", 5  # seconds
 
 
 def now() -> datetime:
@@ -42,9 +42,17 @@ def failing(request: HttpRequest) -> dict[str, Any]:
     def failing_count() -> int:
         if not request.user.has_perms(["scheduler.view_task", "scheduler.view_execution"]):
             return 0
-        return cache.get_or_set("failing-count", selectors.failing_count, FAILING_KEPT) or 0
+        count = cache.get(FAILING_KEY)
+        return len(failing_pks()) if count is None else count
 
     return {"failing_count": failing_count}
+
+
+def failing_pks() -> list[int]:
+    """Return the tasks that fail now, and keep how many for the titles of pages."""
+    pks = selectors.failing_pks()
+    cache.set(FAILING_KEY, len(pks), FAILING_KEPT)
+    return pks
 
 
 def page(request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponse:

@@ -17,7 +17,7 @@ from django.utils.translation import ngettext
 
 from scheduler.charts import Cell, Point, duration_chart, heat_map
 from scheduler.charts.scales import percentile
-from scheduler.choices import FAILED, Status
+from scheduler.choices import FAILED, WEEKDAYS, Status
 from scheduler.config_file import FieldChange, TaskSpec, diff_spec
 from scheduler.config_file.secrets import MASK, masked_rule
 from scheduler.models import Task, TaskRevision
@@ -171,7 +171,7 @@ def _chart(task: Task, statistics: TaskStatistics) -> Any:
 
 
 def _heat(task: Task, statistics: TaskStatistics) -> Any:
-    days = [_("Mon"), _("Tue"), _("Wed"), _("Thu"), _("Fri"), _("Sat"), _("Sun")]
+    days = list(map(str, WEEKDAYS))
     cells = {
         (day, hour): _cell(f"{days[day]} {hour:02d}:00", rows)
         for (day, hour), rows in by_hour_of_week(statistics.rows, task.zone).items()

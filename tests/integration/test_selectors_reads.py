@@ -173,6 +173,34 @@ def test_what_goes_on_of_a_task_is_found_by_its_status_however_long_its_history(
 
 
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="SQLite alone looks at the text of a condition")
+@pytest.mark.parametrize("is_analyzed", [False, True])
+def test_counts_of_spans_read_no_row_of_a_success(make_task: Any, is_analyzed: bool) -> None:
+    add_executions(make_task("a"), 3_000)
+    if is_analyzed:
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE scheduler_execution")
+    asked: list[tuple[str, Any]] = []
+
+    def note(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        asked.append((sql, params))
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(note):
+        counts = selectors.counts_since(NOON)
+
+    assert counts == {"success": 3_000}
+    [(sql, params)] = asked
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN QUERY PLAN {sql}", params)
+        plan = [row[-1] for row in cursor.fetchall() if "scheduler_execution" in row[-1]]
+    assert plan == [
+        "SEARCH scheduler_execution USING COVERING INDEX execution_recent (queued_at>? AND queued_at<?)",
+        "SEARCH scheduler_execution USING INDEX execution_recent_failed (status=? AND queued_at>? AND queued_at<?)",
+        "SCAN scheduler_execution USING INDEX execution_active",
+    ]
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="SQLite alone looks at the text of a condition")
 def test_rare_triggers_are_found_by_their_indexes(make_task: Any) -> None:
     task = make_task("a")
     add_executions(task, 1_000)
@@ -213,6 +241,41 @@ def test_a_tag_is_met_exactly(make_task: Any, tag: str, found: list[str]) -> Non
     tasks = Task.objects.tagged(tag).filter(enabled=True)
 
     assert [task.task_id for task in tasks.order_by("task_id")] == found
+
+
+def test_executions_are_counted_by_the_instant_that_they_were_queued_at(make_task: Any) -> None:
+    task = make_task("a")
+    minute = timedelta(minutes=1)
+    for minutes, status, is_outcome in (
+        (-1, "success", True),
+        (0, "success", True),
+        (1, "success", True),
+        (1, "timeout", False),
+        (1, "timeout", True),
+        (1, "running", False),
+        (2, "queued", False),
+        (2, "missed", True),
+    ):
+        at = NOON + minutes * minute
+        Execution.objects.create(
+            task=task, status=status, is_outcome=is_outcome, trigger="manual", queued_at=at
+        )
+
+    spans = selectors.span_counts([NOON - minute, NOON, NOON + minute, NOON + 2 * minute])
+
+    assert [dict(+span) for span in spans] == [
+        {("success", True): 1},
+        {("success", True): 1},
+        {("success", True): 1, ("timeout", True): 1, ("timeout", False): 1, ("running", False): 1},
+    ]
+    assert selectors.counts_since(NOON) == {
+        "success": 2,
+        "timeout": 2,
+        "running": 1,
+        "queued": 1,
+        "missed": 1,
+    }
+    assert selectors.counts_since(NOON + 3 * minute) == {}
 
 
 def test_the_load_of_a_day_is_counted_by_span_and_outcome(make_task: Any) -> None:

@@ -938,6 +938,21 @@ def test_the_overview_shows_what_is_stuck_and_what_is_late(site: Client, make_ta
     assert "of about 3.00 s" in html
 
 
+def test_the_overview_names_twenty_failing_tasks_and_how_many_more_fail(site: Client, make_task: Any) -> None:
+    for number in range(22):
+        add_outcomes(make_task(f"task_{number}"), 1, Status.TIMEOUT)
+
+    html = text_of(site.get(reverse("admin:scheduler_overview")))
+
+    assert html.count('id="failing-') == 20
+    link = reverse("admin:scheduler_task_changelist") + "?state=failing"
+    assert f'<a id="more-failing" class="s-link" href="{link}">and 2 more fail</a>' in html
+    assert 'data-failing="22"' in html
+    assert (
+        '<h2>Needs attention <span class="s-quiet">24</span></h2>' in html
+    )  # no dispatcher and no worker either
+
+
 def test_the_overview_says_when_what_runs_should_end_in_the_zone_of_its_task(
     site: Client, make_task: Any
 ) -> None:
