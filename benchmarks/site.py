@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import importlib
 import os
 import platform
 import re
@@ -285,6 +286,7 @@ def main() -> int:
             f"{options.tasks:,} tasks and {options.executions:,} executions, stored in {took:.0f} s",
             flush=True,
         )
+        importlib.import_module("schedsite.wsgi")  # what the server does before its first request
         client = Client()
         client.force_login(User.objects.get())
         pages = {}

@@ -23,7 +23,17 @@ from scheduler.models import Execution, Task
 from scheduler.querysets import TaskQuerySet
 from scheduler.sentences import Sentence, status_sentence
 from scheduler.templatetags.scheduler_site import STRIP, strip
-from scheduler.views.shell import choice, live_part, now, page, query, require, text_of, whole_number
+from scheduler.views.shell import (
+    choice,
+    keep_failing,
+    live_part,
+    now,
+    page,
+    query,
+    require,
+    text_of,
+    whole_number,
+)
 
 PAGE = 24
 TAGS_SHOWN = 15
@@ -91,13 +101,18 @@ def _states_of(
     return [state for state, is_so in holds.items() if is_so]
 
 
-def _states(rows: TaskQuerySet, chosen: str, base: dict[str, str]) -> list[dict[str, Any]]:
-    """Return the states with their counts, in one query; a state without tasks is left out unless it is chosen."""
+def _counts(rows: TaskQuerySet) -> Counter[str]:
+    """Return how many tasks are in each state, in one query."""
     told = ("last_status", "enabled", "schedule_error", "is_running", "is_waiting")
     kinds = with_state(rows).order_by().values_list(*told)
     counts: Counter[str] = Counter()
     for *kind, count in kinds.annotate(count=Count("pk")):
         counts.update(dict.fromkeys(_states_of(*kind), count))
+    return counts
+
+
+def _states(counts: Counter[str], chosen: str, base: dict[str, str]) -> list[dict[str, Any]]:
+    """Return the states with their counts; a state without tasks is left out unless it is chosen."""
     labels = {
         "": _("All"),
         "failing": _("Failing"),
@@ -155,17 +170,21 @@ def task_list(request: HttpRequest) -> HttpResponse:
     require(request, "view_task", "view_execution")
     remembered = request.COOKIES.get(VIEW_COOKIE, "")
     shape = choice(request, "view", VIEWS, remembered if remembered in VIEWS else VIEWS[0])
-    part, digest = _list_part(request, shape)
     if request.GET.get("seen") is not None:
+        part, digest = _list_part(request, shape)
         if request.GET["seen"] == digest:
             return HttpResponse(status=204)
         return HttpResponse(_frame(request, part, digest))
     asked, rows = _found(request)
+    counts = _counts(rows)
+    if not asked["tag"] and not asked["q"]:
+        keep_failing(counts["failing"])
+    part, digest = _list_part(request, shape)
     without = {key: value for key, value in asked.items() if key != "state"}
     context = {
         **asked,
         "title": _("Tasks"),
-        "states": _states(rows, asked["state"], without),
+        "states": _states(counts, asked["state"], without),
         "tags": tag_links(asked["tag"], {k: v for k, v in asked.items() if k != "tag"}),
         "shape": shape,
         "shapes": [(name, query(**asked, view=name)) for name in VIEWS],

@@ -51,8 +51,13 @@ def failing(request: HttpRequest) -> dict[str, Any]:
 def failing_pks() -> list[int]:
     """Return the tasks that fail now, and keep how many for the titles of pages."""
     pks = selectors.failing_pks()
-    cache.set(FAILING_KEY, len(pks), FAILING_KEPT)
+    keep_failing(len(pks))
     return pks
+
+
+def keep_failing(count: int) -> None:
+    """Keep how many tasks fail now, for the titles of pages."""
+    cache.set(FAILING_KEY, count, FAILING_KEPT)
 
 
 def page(request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponse:
