@@ -80,10 +80,6 @@ class Rule:
         """Whether earlier outcomes decide; without them every matching outcome causes a message."""
         return self.threshold > 1 or self.repeat == ONCE or RECOVERED in self.triggers
 
-    def may_fire_on(self, status: str) -> bool:
-        """Tell whether an outcome of this status can cause a message at all."""
-        return status in self.triggers or (status == Status.SUCCESS and RECOVERED in self.triggers)
-
     def is_break(self, status: str) -> bool:
         """Tell whether an outcome ends a streak."""
         return status not in self.triggers and status not in NEUTRAL

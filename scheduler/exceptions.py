@@ -11,17 +11,5 @@ class InvalidScheduleError(SchedulerError, ValueError):
     """A cron expression or time zone that cannot be accepted."""
 
 
-class CycleError(SchedulerError):
-    """The dependencies would form a cycle.
-
-    Attributes:
-        path: task ids along the cycle; first and last are the same.
-    """
-
-    def __init__(self, path: list[str]) -> None:
-        super().__init__("dependencies would form a cycle: " + " → ".join(path))
-        self.path = path
-
-
 class ConflictError(SchedulerError):
     """The request is well formed but the present state of the object does not admit it."""

@@ -72,8 +72,3 @@ def wake_after_commit(queues: Iterable[str], *, count: int = 1) -> None:
     """Wake each of `queues` once the present transaction is committed."""
     for queue in sorted(set(queues)):
         transaction.on_commit(lambda queue=queue: wake(queue, count=count))  # type: ignore[misc]
-
-
-def backlog(queue: str) -> int:
-    """Return how many messages wait in `queue`."""
-    return int(_broker(queue).queue_size() or 0)

@@ -67,11 +67,6 @@ class TaskStatistics:
     p95: float | None = None
     counts: Counter[Status] = field(default_factory=Counter)
 
-    @property
-    def success_share(self) -> float | None:
-        """Share of successes, from 0 to 1; None when nothing ran."""
-        return self.counts[Status.SUCCESS] / len(self.rows) if self.rows else None
-
 
 def task_statistics(task: Task) -> TaskStatistics:
     """Return the statistics of the latest thousand executions of `task`; one query."""

@@ -31,11 +31,6 @@ EXIT_TEXTS: Mapping[int, str] = MappingProxyType(
 )
 
 
-def can_change(source: Status, target: Status) -> bool:
-    """Tell whether an execution may go from `source` to `target`."""
-    return source in SOURCES[target]
-
-
 def status_of_exit(exit_code: int | None, *, timed_out: bool = False, cancelled: bool = False) -> Status:
     """Return the status that the end of a command means; total over all inputs.
 
