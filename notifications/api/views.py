@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from django.db import transaction
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.utils.urls import replace_query_param
 
 from notifications.api import documents as docs
 from notifications.api.documents import operation
@@ -22,10 +20,18 @@ from notifications.models import Delivery, NotificationRule
 from notifications.querysets import DeliveryQuerySet, RuleQuerySet
 from notifications.services import definitions, trials
 from notifications.services.projection import rule_spec
+from scheduler.api.base import (
+    StrictViewSet,
+    now,
+    numbered_page,
+    read_body,
+    task_named,
+    user_of,
+    without_read_only,
+)
 from scheduler.api.pagination import CursorPage
 from scheduler.api.parameters import boolean, choices, instant, integer, single
 from scheduler.api.problems import NotFoundError, RequestRefusedError
-from scheduler.api.views import StrictViewSet
 from scheduler.models import Task
 from scheduler.services.tasks import lock_graph
 
@@ -63,20 +69,7 @@ class RuleViewSet(StrictViewSet):
     def list(self, request: Request) -> Response:
         """Return rules: of all tasks, of tags, then of tasks. A page has 100 when nothing is said."""
         rows = _filtered(request).order_by("scope", "tag", "task__task_id", "position", "pk")
-        size = integer(request, "page_size", 100, minimum=1, maximum=500)
-        page = integer(request, "page", 1, minimum=1, maximum=1_000_000)
-        count = rows.count()
-        shown = rows[(page - 1) * size : page * size]
-        link = request.build_absolute_uri()
-        return Response(
-            {
-                "count": count,
-                "page": page,
-                "next": replace_query_param(link, "page", page + 1) if page * size < count else None,
-                "previous": replace_query_param(link, "page", page - 1) if page > 1 else None,
-                "results": [_rule_json(rule, request) for rule in shown],
-            }
-        )
+        return numbered_page(request, rows, lambda shown: [_rule_json(rule, request) for rule in shown])
 
     @operation(
         "create_notification_rule",
@@ -87,11 +80,11 @@ class RuleViewSet(StrictViewSet):
     )
     def create(self, request: Request) -> Response:
         """Create a rule. One of a task is written to the task as its last."""
-        body = _without_read_only(request.data)
+        body = without_read_only(request.data, docs.READ_ONLY)
         scope, task, tag = _place(body)
         spec = definitions.validate_rule(_words_of_rule(body))
         _may_write(request, scope)
-        rule = definitions.save_rule(spec, scope=scope, task=task, tag=tag, user=_user(request), now=_now())
+        rule = definitions.save_rule(spec, scope=scope, task=task, tag=tag, user=user_of(request), now=now())
         return Response(_rule_json(_rule(rule.pk), request), status=201)
 
     @operation("read_notification_rule", answer=docs.NotificationRule, of="rule_id")
@@ -108,7 +101,7 @@ class RuleViewSet(StrictViewSet):
     )
     def update(self, request: Request, rule_id: int) -> Response:
         """Replace a rule; fields that are absent get their defaults. Scope and task stay."""
-        body = _without_read_only(request.data)
+        body = without_read_only(request.data, docs.READ_ONLY)
         definitions.validate_rule(_words_of_rule(body), stored=_rule(rule_id))  # before anything is locked
         with transaction.atomic():
             lock_graph()
@@ -124,7 +117,7 @@ class RuleViewSet(StrictViewSet):
     )
     def partial_update(self, request: Request, rule_id: int) -> Response:
         """Change the fields that are given."""
-        body = _without_read_only(request.data)
+        body = without_read_only(request.data, docs.READ_ONLY)
         row = _rule(rule_id)
         definitions.validate_rule(
             {**rule_spec(row), **_words_of_rule(body)}, stored=row
@@ -140,15 +133,15 @@ class RuleViewSet(StrictViewSet):
         """Delete a rule; its deliveries stay."""
         row = _rule(rule_id)
         _may_write(request, Scope(row.scope))
-        definitions.delete_rule(row, user=_user(request), now=_now())
+        definitions.delete_rule(row, user=user_of(request), now=now())
         return Response(status=204)
 
     @operation("test_notification_rule", answer=docs.TestAnswer, of="rule_id")
     def test(self, request: Request, rule_id: int) -> Response:
         """Send a test message to each channel of a rule and wait for the answers."""
-        _body(request, {})
+        read_body(request, {}, read_only=docs.READ_ONLY)
         row = _rule(rule_id)
-        sent = trials.test_send(list(row.channels.all()), rule=row, task=row.task, now=_now())
+        sent = trials.test_send(list(row.channels.all()), rule=row, task=row.task, now=now())
         return Response({"results": [delivery_json(delivery) for delivery in sent]})
 
     @operation(
@@ -160,13 +153,13 @@ class RuleViewSet(StrictViewSet):
     def rehearse(self, request: Request, rule_id: int) -> Response:
         """Tell what a rule would have sent in the last days."""
         row = _rule(rule_id)
-        days = _days(_body(request, {"days": 30}))
+        days = _days(read_body(request, {"days": 30}, read_only=docs.READ_ONLY))
         return _rehearsal(rule_spec(row), Scope(row.scope), row.task, row.tag, days)
 
     @operation("rehearse_notification_draft", answer=docs.Rehearsal, request=docs.RehearseRequest)
     def rehearse_draft(self, request: Request) -> Response:
         """Tell what a rule that is not stored would have sent in the last days."""
-        body = _without_read_only(request.data)
+        body = without_read_only(request.data, docs.READ_ONLY)
         days = _days({"days": body.pop("days", 30)})
         scope, task, tag = _place(body)
         spec = definitions.validate_rule(_words_of_rule(body))
@@ -200,17 +193,9 @@ class DeliveryViewSet(StrictViewSet):
     @operation("resend_delivery", answer=docs.Delivery, status=202, of="delivery_id", conflicts=True)
     def resend(self, request: Request, delivery_id: int) -> Response:
         """Have a delivery sent: one that waits or failed at once, one that was sent or held back once more."""
-        _body(request, {})
-        again = trials.resend(_delivery(delivery_id), now=_now())
+        read_body(request, {}, read_only=docs.READ_ONLY)
+        again = trials.resend(_delivery(delivery_id), now=now())
         return Response(delivery_json(_delivery(again.pk)), status=202)
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
-def _user(request: Request) -> Any:
-    return request.user if request.user.is_authenticated else None
 
 
 # --- rules ------------------------------------------------------------------------------------------
@@ -226,7 +211,7 @@ def _filtered(request: Request) -> RuleQuerySet:
             )
         rows = rows.filter(scope=scope)
     if task_id := single(request, "task_id"):
-        rows = rows.filter(task=_task_named(task_id))
+        rows = rows.filter(task=task_named(task_id))
     if tag := single(request, "tag"):
         rows = rows.filter(tag=tag)
     is_enabled = boolean(request, "enabled")
@@ -245,18 +230,6 @@ def _rule_json(rule: NotificationRule, request: Request) -> dict[str, Any]:
     return rule_json(rule, shows_address=request.user.has_perm(CHANGE_RULE))
 
 
-def _task_named(task_id: object) -> Task:
-    task: Task | None = None
-    if isinstance(task_id, str):
-        task = Task.objects.filter(task_id=task_id).first()
-    if task is None:
-        shown = str(task_id)[:80]
-        raise RequestRefusedError(
-            "task_id", f"there is no task “{shown}”", found=shown, allowed="the id of a task"
-        )
-    return task
-
-
 def _place(body: Mapping[str, Any]) -> tuple[Scope, Task | None, str]:
     """Return for which tasks a rule is; what does not belong to its scope is refused."""
     scope = body.get("scope")
@@ -271,7 +244,7 @@ def _place(body: Mapping[str, Any]) -> tuple[Scope, Task | None, str]:
         _refuse_beside(body, "task_id", Scope.TASK)
     if scope != Scope.TAG:
         _refuse_beside(body, "tag", Scope.TAG)
-    task = _task_named(body.get("task_id")) if scope == Scope.TASK else None
+    task = task_named(body.get("task_id")) if scope == Scope.TASK else None
     tag = definitions.validate_tag(body.get("tag")) if scope == Scope.TAG else ""
     return scope, task, tag
 
@@ -281,15 +254,6 @@ def _refuse_beside(body: Mapping[str, Any], name: str, scope: Scope) -> None:
         found = json.dumps(body[name])
         message = f"{name} goes with the scope {scope.value}, but {found[:80]} was found"
         raise RequestRefusedError(name, message, found=found, allowed="null or empty")
-
-
-def _without_read_only(body: Any) -> dict[str, Any]:
-    """Return a copy of a body without what only answers carry, so that an answer can be edited and sent back."""
-    if not isinstance(body, dict):
-        raise RequestRefusedError(
-            "", "the body is no object", found=json.dumps(body), allowed="an object of fields"
-        )
-    return {name: value for name, value in body.items() if name not in docs.READ_ONLY}
 
 
 def _words_of_rule(body: Mapping[str, Any]) -> dict[str, Any]:
@@ -310,7 +274,7 @@ def _write(
     spec = definitions.validate_rule(dict(words), stored=row)
     _may_write(request, Scope(row.scope))
     rule = definitions.save_rule(
-        spec, scope=Scope(row.scope), task=task, tag=tag, row=row, user=_user(request), now=_now()
+        spec, scope=Scope(row.scope), task=task, tag=tag, row=row, user=user_of(request), now=now()
     )
     return Response(_rule_json(_rule(rule.pk), request))
 
@@ -325,18 +289,7 @@ def _rehearsal(spec: Mapping[str, Any], scope: Scope, task: Task | None, tag: st
     if scope != Scope.TASK:
         rows = Task.objects.all() if scope == Scope.ALL else Task.objects.tagged(tag)
         tasks = list(rows.order_by("task_id"))
-    return Response(rehearsal_json(trials.rehearse(spec, tasks, days=days, now=_now())))
-
-
-def _body(request: Request, defaults: Mapping[str, Any]) -> dict[str, Any]:
-    body = _without_read_only({} if request.data is None else request.data)
-    known = ", ".join(defaults) or "none"
-    for name in body:
-        if name not in defaults:
-            shown = str(name)[:80]
-            message = f"“{shown}” is no known field; known are {known}"
-            raise RequestRefusedError(shown, message, found=shown, allowed=known)
-    return {**defaults, **body}
+    return Response(rehearsal_json(trials.rehearse(spec, tasks, days=days, now=now())))
 
 
 def _days(body: Mapping[str, Any]) -> int:
@@ -360,7 +313,7 @@ def _filtered_deliveries(request: Request) -> DeliveryQuerySet:
     if kinds := choices(request, "channel", sorted(REGISTRY)):
         rows = rows.filter(kind__in=kinds)
     if task_id := single(request, "task_id"):
-        rows = rows.filter(task=_any_task(task_id))
+        rows = rows.filter(task=task_named(task_id, with_deleted=True))
     if single(request, "rule"):
         rows = rows.filter(rule=integer(request, "rule", 1, minimum=1, maximum=LARGEST_ID))
     if since := instant(request, "since"):
@@ -368,12 +321,6 @@ def _filtered_deliveries(request: Request) -> DeliveryQuerySet:
     if until := instant(request, "until"):
         rows = rows.filter(created_at__lt=until)
     return rows
-
-
-def _any_task(task_id: str) -> Task:
-    """Return the task that a parameter names, a deleted one as well."""
-    task: Task | None = Task.all_objects.filter(task_id=task_id).first()
-    return _task_named(task_id) if task is None else task
 
 
 def _delivery(delivery_id: int) -> Delivery:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 from rest_framework.request import Request
@@ -10,11 +9,12 @@ from rest_framework.response import Response
 
 from scheduler import selectors
 from scheduler.api import documents as docs
+from scheduler.api.base import StrictViewSet, now, read_body, task_named
 from scheduler.api.documents import operation
 from scheduler.api.pagination import RunPage
 from scheduler.api.parameters import choices, instant, single
 from scheduler.api.problems import NotFoundError
-from scheduler.api.views import RUN_TASK, VIEW_EXECUTION, VIEW_TASK, StrictViewSet, read_body, task_named
+from scheduler.api.views import RUN_TASK, VIEW_EXECUTION, VIEW_TASK
 from scheduler.api.wire import execution_json, graph_json, run_json
 from scheduler.choices import RunStatus, Trigger
 from scheduler.exceptions import ConflictError
@@ -41,7 +41,7 @@ class RunViewSet(StrictViewSet):
         # Not joined: SQLite would begin with the tasks, and sort all runs.
         rows: Any = Run.objects.with_status().prefetch_related("first_task", "created_by")
         if task_id := single(request, "task_id"):
-            rows = rows.filter(first_task=task_named(task_id))
+            rows = rows.filter(first_task=task_named(task_id, with_deleted=True))
         if statuses := choices(request, "run_status", RunStatus.values):
             rows = rows.filter(status__in=statuses)
         if triggers := choices(request, "trigger", Trigger.values):
@@ -69,7 +69,7 @@ class RunViewSet(StrictViewSet):
     def cancel(self, request: Request, run_id: int) -> Response:
         """Cancel all that is queued or running in a run; what would follow is skipped."""
         read_body(request, {})
-        if not runs.cancel_run(_run(run_id), by=request.user.get_username(), now=datetime.now(UTC)):
+        if not runs.cancel_run(_run(run_id), by=request.user.get_username(), now=now()):
             raise ConflictError(f"Run {run_id} has already ended.")
         return Response(_run_with_graph(_run(run_id)), status=202)
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
@@ -14,28 +12,34 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils.translation import get_language
 from django.views.decorators.http import require_safe
-from rest_framework import viewsets
 from rest_framework.permissions import AllowAny
 from rest_framework.renderers import BaseRenderer, BrowsableAPIRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.utils.urls import replace_query_param
 from rest_framework.views import APIView
 
 from scheduler import selectors
 from scheduler.api import documents as docs
+from scheduler.api.base import (
+    StrictViewSet,
+    now,
+    numbered_page,
+    read_body,
+    task_named,
+    user_of,
+    without_read_only,
+)
 from scheduler.api.documents import operation
 from scheduler.api.pagination import ExecutionPage
 from scheduler.api.parameters import (
     EXECUTION_FILTERS,
-    allow_only,
     boolean,
     choices,
     filter_executions,
     integer,
     single,
 )
-from scheduler.api.problems import NotFoundError, RequestRefusedError
+from scheduler.api.problems import NotFoundError
 from scheduler.api.wire import execution_json, explanation_json, graph_json, instant, task_json
 from scheduler.choices import Status, Trigger
 from scheduler.config_file import load_schema, validate_task
@@ -64,17 +68,6 @@ class PlainTextRenderer(BaseRenderer):
         """Return the text of a log, or of an error."""
         text = data.get("text", data.get("detail", "")) if isinstance(data, dict) else str(data)
         return str(text).encode("utf-8")
-
-
-class StrictViewSet(viewsets.ViewSet):
-    """Accepts the query parameters that `operation` names for an action, and no others."""
-
-    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        """Check who asks, then what was asked."""
-        super().initial(request, *args, **kwargs)
-        takes = getattr(getattr(self, self.action or "", None), "takes", None)
-        if takes is not None:
-            allow_only(request, takes)
 
 
 class TaskViewSet(StrictViewSet):
@@ -107,25 +100,13 @@ class TaskViewSet(StrictViewSet):
             text=single(request, "q"),
             statuses=choices(request, "status", Status.values),
         )
-        size = integer(request, "page_size", 100, minimum=1, maximum=500)
-        page = integer(request, "page", 1, minimum=1, maximum=1_000_000)
-        count = rows.count()
-        shown = list(rows.order_by("task_id")[(page - 1) * size : page * size])
-        return Response(
-            {
-                "count": count,
-                "page": page,
-                "next": _page_link(request, page + 1) if page * size < count else None,
-                "previous": _page_link(request, page - 1) if page > 1 else None,
-                "results": _tasks_json(shown, request),
-            }
-        )
+        return numbered_page(request, rows.order_by("task_id"), lambda shown: _tasks_json(shown, request))
 
     @operation("create_task", answer=docs.Task, status=201, request=docs.Task)
     def create(self, request: Request) -> Response:
         """Create a task."""
         spec = validate_task(_body_of_task(request, None), known=selectors.task_ids())
-        task = tasks.save_task(spec, task=None, user=_user(request), now=_now())
+        task = tasks.save_task(spec, task=None, user=user_of(request), now=now())
         return Response(_task_json(task, request), status=201)
 
     @operation("read_task", answer=docs.Task, of="task_id")
@@ -138,15 +119,13 @@ class TaskViewSet(StrictViewSet):
         """Replace a task; fields that are absent get their defaults. The id may change."""
         task = _task(task_id)
         spec = validate_task(_body_of_task(request, task), known=selectors.task_ids())
-        task = tasks.save_task(spec, task=task, user=_user(request), now=_now())
+        task = tasks.save_task(spec, task=task, user=user_of(request), now=now())
         return Response(_task_json(task, request))
 
     @operation("change_task", answer=docs.Task, request=docs.TaskChange, of="task_id")
     def partial_update(self, request: Request, task_id: str) -> Response:
         """Change the fields that are given."""
         changes = _body_of_task(request, _task(task_id))
-        if not isinstance(changes, dict):
-            raise _no_object(changes)
         # What is refused is refused before anything is locked.
         validate_task({**task_to_spec(_task(task_id)), **changes}, known=selectors.task_ids())
         with transaction.atomic():
@@ -154,7 +133,7 @@ class TaskViewSet(StrictViewSet):
             tasks.lock_graph()
             task = _task(task_id)
             spec = validate_task({**task_to_spec(task), **changes}, known=selectors.task_ids())
-            task = tasks.save_task(spec, task=task, user=_user(request), now=_now())
+            task = tasks.save_task(spec, task=task, user=user_of(request), now=now())
         return Response(_task_json(task, request))
 
     @operation("delete_task", answer=None, status=204, of="task_id", takes=("confirm",), conflicts=True)
@@ -167,7 +146,7 @@ class TaskViewSet(StrictViewSet):
                 f"Tasks depend on “{task_id}”: {', '.join(names)}. They would lose this dependency; "
                 "add ?confirm=true to delete it all the same."
             )
-        tasks.delete_task(task, user=_user(request), now=_now())
+        tasks.delete_task(task, user=user_of(request), now=now())
         return Response(status=204)
 
     @operation("list_history", answer=docs.ExecutionPage, of="task_id", takes=EXECUTION_FILTERS)
@@ -204,7 +183,7 @@ class TaskViewSet(StrictViewSet):
     @operation("explain_task", answer=docs.Explanation, of="task_id")
     def explain(self, request: Request, task_id: str) -> Response:
         """Tell in sentences why the task ran, why it does not run, and what it waits for."""
-        return Response(explanation_json(task_id, explain(_task(task_id), now=_now())))
+        return Response(explanation_json(task_id, explain(_task(task_id), now=now())))
 
     @operation(
         "execute_task",
@@ -219,7 +198,7 @@ class TaskViewSet(StrictViewSet):
         body = read_body(request, {"downstream": True})
         trigger = Trigger.API if request.auth else Trigger.MANUAL
         execution = runs.request_run(
-            _task(task_id), trigger=trigger, user=_user(request), downstream=body["downstream"], now=_now()
+            _task(task_id), trigger=trigger, user=user_of(request), downstream=body["downstream"], now=now()
         )
         answer = {"execution_id": execution.pk, "run_id": execution.run_id, "status": execution.status}
         return Response(answer, status=202)
@@ -229,7 +208,7 @@ class TaskViewSet(StrictViewSet):
         """Switch the schedule of a task on or off, or over when nothing is said."""
         task = _task(task_id)
         body = read_body(request, {"enabled": not task.enabled})
-        task = tasks.set_enabled(task, body["enabled"], user=_user(request), now=_now())
+        task = tasks.set_enabled(task, body["enabled"], user=user_of(request), now=now())
         return Response(_task_json(task, request))
 
 
@@ -249,7 +228,7 @@ class ExecutionViewSet(StrictViewSet):
         """Return executions, newest first, by cursor. A page has 50 when nothing is said."""
         rows = Execution.objects.all()
         if task_id := single(request, "task_id"):
-            rows = rows.filter(task=task_named(task_id))
+            rows = rows.filter(task=task_named(task_id, with_deleted=True))
         rows = filter_executions(request, rows).select_related("task").prefetch_related("upstream_executions")
         page = ExecutionPage(request, rows)
         return page.response([execution_json(row, row.task.task_id) for row in page.rows])
@@ -273,7 +252,7 @@ class ExecutionViewSet(StrictViewSet):
         """Cancel what is queued; stop what runs."""
         read_body(request, {})
         by = request.user.get_username()
-        if not runs.cancel_execution(_execution(execution_id), by=by, now=_now()):
+        if not runs.cancel_execution(_execution(execution_id), by=by, now=now()):
             raise ConflictError(f"Execution {execution_id} has already ended.")
         execution = _execution(execution_id)
         return Response(execution_json(execution, execution.task.task_id), status=202)
@@ -290,7 +269,7 @@ class ExecutionViewSet(StrictViewSet):
         """Run a failed, cancelled or skipped execution again in the same run, and let the run go on."""
         read_body(request, {})
         trigger = Trigger.API if request.auth else Trigger.MANUAL
-        again = runs.resume(_execution(execution_id), trigger=trigger, now=_now())
+        again = runs.resume(_execution(execution_id), trigger=trigger, now=now())
         answer = {"execution_id": again.pk, "run_id": again.run_id, "status": again.status}
         return Response(answer, status=202)
 
@@ -332,7 +311,7 @@ class NowhereView(APIView):
 @require_safe
 def healthz(request: HttpRequest) -> HttpResponse:
     """Answer 200 when everything works, else 503 with the reasons. Open to anybody: it names no version or path."""
-    found = selectors.health(_now())
+    found = selectors.health(now())
     body = {
         "status": "ok" if found.is_healthy else "unhealthy",
         "reasons": found.reasons,
@@ -347,27 +326,10 @@ def healthz(request: HttpRequest) -> HttpResponse:
     return response
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
-def _user(request: Request) -> Any:
-    return request.user if request.user.is_authenticated else None
-
-
 def _task(task_id: str) -> Task:
     task: Task | None = Task.objects.filter(task_id=task_id).first()
     if task is None:
         raise NotFoundError(f"There is no task “{task_id}”.")
-    return task
-
-
-def task_named(task_id: str) -> Task:
-    """Return the task that the parameter `task_id` names, a deleted one as well."""
-    task: Task | None = Task.all_objects.filter(task_id=task_id).first()
-    if task is None:
-        message = f"there is no task “{task_id[:80]}”"
-        raise RequestRefusedError("task_id", message, found=task_id, allowed="the id of a task")
     return task
 
 
@@ -379,46 +341,8 @@ def _execution(execution_id: int) -> Execution:
     return execution
 
 
-def _no_object(found: Any) -> RequestRefusedError:
-    return RequestRefusedError(
-        "", "the body is no object", found=json.dumps(found), allowed="an object of fields"
-    )
-
-
-def _without_read_only(body: Any) -> Any:
-    """Return `body` without what only answers carry, so that an answer can be edited and sent back."""
-    if not isinstance(body, dict):
-        return body
-    return {name: value for name, value in body.items() if name not in docs.READ_ONLY}
-
-
-def read_body(request: Request, defaults: dict[str, Any], *, required: Sequence[str] = ()) -> dict[str, Any]:
-    """Return the fields of a small body; unknown or missing fields and wrong types are refused."""
-    if not isinstance(request.data, dict):
-        raise _no_object(request.data)
-    known = ", ".join(defaults) or "none"
-    for name, value in request.data.items():
-        shown = str(name)[:80]
-        if name not in defaults:
-            message = f"“{shown}” is no known field; known are {known}"
-            raise RequestRefusedError(shown, message, found=shown, allowed=known)
-        if type(value) is not type(defaults[name]):
-            kind = "true or false" if isinstance(defaults[name], bool) else "text"
-            found = json.dumps(value)
-            message = f"{found[:80]} was found; {kind} is allowed"
-            raise RequestRefusedError(name, message, found=found, allowed=kind)
-    for name in required:
-        if name not in request.data:
-            raise RequestRefusedError(name, "the field is missing", found="nothing", allowed="text")
-    return {**defaults, **request.data}
-
-
-def _page_link(request: Request, page: int) -> str:
-    return replace_query_param(request.build_absolute_uri(), "page", page)
-
-
 def _slots(expression: str, zone: str, count: int) -> list[str | None]:
-    slots = iterate_slots(parse_schedule(expression, zone), _now())
+    slots = iterate_slots(parse_schedule(expression, zone), now())
     return [instant(slot) for slot in islice(slots, count)]
 
 
@@ -440,11 +364,9 @@ def _tasks_json(rows: Sequence[Task], request: Request) -> list[dict[str, Any]]:
     ]
 
 
-def _body_of_task(request: Request, task: Task | None) -> Any:
+def _body_of_task(request: Request, task: Task | None) -> dict[str, Any]:
     """Return the body; a mask of a secret that is sent back means what is stored."""
-    body = _without_read_only(request.data)
-    if not isinstance(body, dict):
-        return body
+    body = without_read_only(request.data, docs.READ_ONLY)
     return with_kept_values(body, None if task is None else task_to_spec(task))
 
 

@@ -69,7 +69,10 @@ def process_table() -> ProcessTable:
 
 
 def started_ticks(pid: int) -> int | None:
-    """Return when a process started, in ticks since boot, or None when it does not live (a zombie does not)."""
+    """Return when a process started, in ticks since boot, or None when it does not live (a zombie does not).
+
+    Source: proc_pid_stat(5), fields 3 and 22.
+    """
     fields = _stat(pid)
     return None if fields is None else int(fields[19])
 

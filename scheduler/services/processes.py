@@ -6,22 +6,9 @@ import os
 import socket
 from collections.abc import Iterable
 from datetime import datetime
-from pathlib import Path
 
 from scheduler.models import Process
-
-
-def start_ticks(pid: int) -> int | None:
-    """Return when process `pid` started, in clock ticks after boot, or None when there is none.
-
-    A zombie counts as gone. Source: proc_pid_stat(5), fields 3 and 22.
-    """
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_bytes()
-    except OSError:
-        return None
-    fields = stat[stat.rfind(b")") + 2 :].split()
-    return None if fields[0] in (b"Z", b"X") else int(fields[19])
+from scheduler.runner.process_table import started_ticks
 
 
 def register(kind: Process.Kind, *, host_id: str, queue: str, slots: int, now: datetime) -> Process:
@@ -31,7 +18,7 @@ def register(kind: Process.Kind, *, host_id: str, queue: str, slots: int, now: d
         kind=kind,
         host_id=host_id,
         pid=pid,
-        start_ticks=start_ticks(pid) or 0,
+        start_ticks=started_ticks(pid) or 0,
         defaults={
             "host": socket.gethostname(),
             "queue": queue,
@@ -95,4 +82,4 @@ def is_gone(process: Process, *, host_id: str, lease_expired: bool) -> bool:
     """Tell whether `process` is dead: by looking, on its own host; by its lease, from another."""
     if process.host_id != host_id:
         return lease_expired
-    return start_ticks(process.pid) != process.start_ticks
+    return started_ticks(process.pid) != process.start_ticks
