@@ -23,6 +23,7 @@ from scheduler.config_file.problems import (
 )
 from scheduler.config_file.schema import fields_of
 from scheduler.config_file.schema_errors import unknown_field
+from scheduler.config_file.secrets import MASK, find_masks
 from scheduler.config_file.source import MAX_BYTES, MAX_PROBLEMS, Source, parse_source, raise_findings
 from scheduler.config_file.specs import TaskSpec, normal_task
 from scheduler.config_file.upstreams import MOST_HINTS, cycle_finding, find_unknown
@@ -225,12 +226,15 @@ class _Reader:
             yield first.source, [cycle_finding(cycle).below(first.keys)]
 
     def _read_tasks(self, source: Source, tasks: list[tuple[Keys, object]]) -> Iterator[Finding]:
+        may_have_masks = MASK[0] in source.text or "\\u2022" in source.text
         for keys, given in tasks:
             task, notes = upgrade_task(given)
             is_sound = True
             origin = _Origin(source, keys, upstreams_of(task))
             self._given.append((task_id_of(task), origin))
-            for finding in (*self._check_id(source, keys, task), *islice(find_in_task(task), MAX_PROBLEMS)):
+            masks = find_masks(task) if may_have_masks and isinstance(task, dict) else []
+            own = islice(find_in_task(task), MAX_PROBLEMS)
+            for finding in (*self._check_id(source, keys, task), *masks, *own):
                 is_sound = False
                 yield finding.below(keys)
             if is_sound and isinstance(task, dict):

@@ -56,7 +56,21 @@ def with_kept_values(data: Mapping[str, Any], stored: Mapping[str, Any] | None) 
     Raises:
         ConfigError: a mask stands for nothing.
     """
-    before = stored or {}
+    new, findings = _unmasked_task(data, stored or {})
+    if findings:
+        raise ConfigError([finding.as_problem("") for finding in findings])
+    return new
+
+
+def find_masks(task: Mapping[str, Any]) -> list[Finding]:
+    """Return the masks in a task of a file, which holds the secrets themselves: a page shows masks, an export none."""
+    return _unmasked_task(task, {})[1]
+
+
+def _unmasked_task(
+    data: Mapping[str, Any], before: Mapping[str, Any]
+) -> tuple[dict[str, Any], list[Finding]]:
+    """Return a task with what stood in `before` where it has masks, and the masks that stand for nothing."""
     findings: list[Finding] = []
     new = dict(data)
     if isinstance(new.get("task_env"), dict):
@@ -71,9 +85,7 @@ def with_kept_values(data: Mapping[str, Any], stored: Mapping[str, Any] | None) 
             _kept_rule(rule, rules[place] if place < len(rules) else None, place, findings)
             for place, rule in enumerate(new["task_notify"])
         ]
-    if findings:
-        raise ConfigError([finding.as_problem("") for finding in findings])
-    return new
+    return new, findings
 
 
 def _value(known: Mapping[str, str], name: str) -> Iterator[str]:

@@ -262,6 +262,26 @@ def test_field_is_refused_with_its_place_value_and_what_is_allowed(raw: str, mes
     assert messages(raw) == [f"config.json:{message}"]
 
 
+def test_masks_that_pages_show_instead_of_secrets_are_refused() -> None:
+    channel = {"type": "webhook", "url": "https://hooks.example.org/••••••", "secret": "••••••"}
+    task = {
+        "task_id": "a",
+        "task_name": "A",
+        "task_exec": "true",
+        "task_env": {"PLAIN": "•", "TOKEN": "••••••"},
+        "task_notify": [{"triggers": ["timeout"], "channels": [channel]}],
+    }
+    lines = [
+        "tasks[0].task_env.TOKEN: TOKEN is the mask of a secret, and none is stored here",
+        "tasks[0].task_notify[0].channels[0].url: url is the mask of a secret, and none is stored here",
+        "tasks[0].task_notify[0].channels[0].secret: secret is the mask of a secret, and none is stored here",
+    ]
+
+    for is_ascii in (False, True):
+        raw = json.dumps({"tasks": [task]}, ensure_ascii=is_ascii)
+        assert [line.split(": ", 1)[1] for line in messages(raw)] == lines
+
+
 def test_all_problems_are_reported_in_the_order_of_the_text() -> None:
     raw = '{"tasks": [\n {"task_id": "a", "task_name": "A", "task_exec": 1},\n {"task_id": "a", "task_name": "B"}\n]}'
 

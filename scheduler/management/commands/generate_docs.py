@@ -42,7 +42,7 @@ writing, `--check` also exits with 2 when something would change, `--prune` remo
 `--json` prints the plan or the errors for machines. A refused file exits with 1 and lists every problem with its file,
 line, column, path, the value found and what is allowed. `manage.py export_config [PATH]` writes the file; fields at
 their default are left out, and importing what was exported changes nothing. A file has at most 5 MB, a depth of 32 and
-20,000 tasks.
+20,000 tasks. It holds the secrets themselves: `••••••`, which pages and the API show instead, is refused.
 
 The schema is served at `/api/scheduler/config/schema`; an editor that finds it under `$schema` completes and checks.
 """
