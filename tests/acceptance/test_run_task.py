@@ -6,47 +6,41 @@ import re
 import subprocess
 from typing import Any
 
-import pytest
-
 from tests.stack import Stack
 
 FAILS_TWICE = 'echo "try $ATTEMPT"; printf "no end of line"; [ "$ATTEMPT" -gt 2 ] || exit 7'
 
 
-def wait_for_task(stack: Stack, task_id: str) -> tuple[str, int]:
-    """Run a task to its end and return what was printed, with the exit code."""
-    command = stack.start("run_task", task_id, "--wait", stdout=subprocess.PIPE)
-    printed, _ = command.communicate(timeout=60)
-    return printed.decode(), command.returncode
+def wait_for_tasks(stack: Stack, *task_ids: str) -> list[tuple[str, int]]:
+    """Run tasks to their ends, side by side, and return what was printed for each, with the exit code."""
+    stack.start("dispatcher")
+    stack.start("worker")
+    commands = [stack.start("run_task", task_id, "--wait", stdout=subprocess.PIPE) for task_id in task_ids]
+    printed = [command.communicate(timeout=60)[0].decode() for command in commands]
+    return [(text, command.returncode) for text, command in zip(printed, commands, strict=True)]
 
 
-@pytest.mark.parametrize(("retry", "code"), [(2, 0), (1, 7)])
 def test_the_log_of_each_attempt_is_printed_and_the_last_exit_code_returned(
-    stack: Stack, make_task: Any, retry: int, code: int
+    stack: Stack, make_task: Any
 ) -> None:
-    make_task("a", task_exec=FAILS_TWICE, task_retry=retry, task_retry_interval=0)
-    stack.start("dispatcher")
-    stack.start("worker")
+    make_task("heals", task_exec=FAILS_TWICE, task_retry=2, task_retry_interval=0)
+    make_task("fails", task_exec=FAILS_TWICE, task_retry=1, task_retry_interval=0)
 
-    printed, returned = wait_for_task(stack, "a")
+    found = wait_for_tasks(stack, "heals", "fails")
 
-    attempts = [f"try {number}\nno end of line" for number in range(1, retry + 2)]
-    logs = re.split(
-        r"\n--- attempt \d ended: technical_failure \(exit code 7\); attempt \d is due at [\d:]{8} ---\n",
-        printed,
+    break_between = (
+        r"\n--- attempt \d ended: technical_failure \(exit code 7\); attempt \d is due at [\d:]{8} ---\n"
     )
-    assert logs == attempts
-    assert returned == code
+    logs = [re.split(break_between, printed) for printed, _returned in found]
+    attempts = [f"try {number}\nno end of line" for number in (1, 2, 3)]
+    assert logs == [attempts, attempts[:2]]
+    assert [returned for _printed, returned in found] == [0, 7]
 
 
-@pytest.mark.parametrize(("command", "timeout", "code"), [("kill -9 $$", None, 137), ("sleep 60", 0.5, 124)])
-def test_a_command_that_left_no_code_is_told_as_shells_do(
-    stack: Stack, make_task: Any, command: str, timeout: float | None, code: int
-) -> None:
-    make_task("a", task_exec=command, task_timeout=timeout)
-    stack.start("dispatcher")
-    stack.start("worker")
+def test_a_command_that_left_no_code_is_told_as_shells_do(stack: Stack, make_task: Any) -> None:
+    make_task("killed", task_exec="kill -9 $$")
+    make_task("late", task_exec="sleep 60", task_timeout=0.5)
 
-    _printed, returned = wait_for_task(stack, "a")
+    found = wait_for_tasks(stack, "killed", "late")
 
-    assert returned == code
+    assert [returned for _printed, returned in found] == [137, 124]

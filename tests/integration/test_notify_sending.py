@@ -356,7 +356,8 @@ def test_first_attempts_come_before_repetitions(
 def test_a_sender_is_woken_once_in_a_cluster_that_is_alive(
     make_task: Any, notebook: NotebookChannel, django_capture_on_commit_callbacks: Any
 ) -> None:
-    from scheduler.queues import backlog
+    from django_q.brokers import get_broker
+
     from scheduler.services.processes import register
 
     now = datetime.now(NOON.tzinfo)
@@ -368,7 +369,7 @@ def test_a_sender_is_woken_once_in_a_cluster_that_is_alive(
         finish_all(task, "FF")
     wake.wake_sender()
 
-    assert backlog(queue) == 1
+    assert get_broker(queue).queue_size() == 1
 
 
 # --- what a message tells ---------------------------------------------------------------------------
