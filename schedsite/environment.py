@@ -30,6 +30,20 @@ def text(name: str, default: str = "") -> str:
     return os.environ.get(name) or default
 
 
+def make_folder(name: str, path: Path) -> None:
+    """Make the folder that variable `name` gives, for its owner alone, unless it is there.
+
+    Raises:
+        ImproperlyConfigured: it cannot be made.
+    """
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ImproperlyConfigured(
+            f"{name} is {str(path)!r}, which is no folder and cannot be made: {error.strerror}"
+        ) from error
+
+
 def boolean(name: str, default: bool) -> bool:
     """Return variable `name` as a truth value."""
     words = {

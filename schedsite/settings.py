@@ -16,7 +16,7 @@ from schedsite import environment as env
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = Path(env.text("SCHEDULER_DATA_DIR", str(BASE_DIR / "var"))).resolve()
-DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
+env.make_folder("SCHEDULER_DATA_DIR", DATA_DIR)
 
 # --- the site -------------------------------------------------------------------------------------
 

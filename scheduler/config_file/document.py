@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +25,14 @@ from scheduler.config_file.problems import (
 from scheduler.config_file.schema import fields_of
 from scheduler.config_file.schema_errors import unknown_field
 from scheduler.config_file.secrets import MASK, find_masks
-from scheduler.config_file.source import MAX_BYTES, MAX_PROBLEMS, Source, parse_source, raise_findings
+from scheduler.config_file.source import MAX_BYTES, MAX_PROBLEMS, Source, parse_source, read_source
 from scheduler.config_file.specs import TaskSpec, normal_task
 from scheduler.config_file.upstreams import MOST_HINTS, cycle_finding, find_unknown
 from scheduler.config_file.validation import find_in_task, task_id_of, upstreams_of
 from scheduler.engine.dependencies import find_cycle
 
 MAX_TASKS = 20_000
+MOST_CYCLES = 20  # that are told at once
 LAYOUTS = '{"tasks": [...]}, a list of tasks, or one task'
 UPSTREAM = re.compile(r"task_dependencies\[([0-9]+)\]\Z")
 
@@ -104,16 +106,36 @@ def read_config(path: Path, *, known: Collection[str] | None = None) -> ConfigDo
     try:
         if not path.is_dir():
             return _read([path], known)
-        files = sorted(path.glob("*/config.json"))
+        files = sorted(_files_below(path))
+        near = "" if files else _nearest(path)
     except OSError as error:  # a name too long, a folder closed to us
         reason = f"the file must be readable, but is not: {error.strerror}"
         raise ConfigError([_file_problem(path, reason)]) from error
     if not files:
-        near = f'; did you mean "{path / "config.json"}"?' if (path / "config.json").is_file() else ""
         raise ConfigError(
             [_file_problem(path, f"the folder must hold */config.json, but none was found{near}")]
         )
     return _read(files, known)
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    """Yield the files of a folder of tasks, those as well that exist and cannot be read: whoever reads them says so."""
+    for entry in os.scandir(folder):
+        if entry.name.startswith("."):
+            continue
+        file = folder / entry.name / "config.json"
+        try:
+            file.lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError:
+            pass
+        yield file
+
+
+def _nearest(folder: Path) -> str:
+    file = folder / "config.json"
+    return f'; did you mean "{file}"?' if file.is_file() else ""
 
 
 def parse_config(raw: bytes | str, *, file: str, known: Collection[str] | None = None) -> ConfigDocument:
@@ -175,12 +197,14 @@ class _Reader:
     def read(self, file: str, raw: bytes) -> None:
         """Take the tasks of one file; its problems do not hide those of the next."""
         try:
-            source, data = parse_source(file, raw)
-            tasks = _tasks(source, data)
+            source, data, unsound = read_source(file, raw)
         except ConfigError as error:
             self._problems.setdefault(file, []).extend(error.problems)
             return
-        self._locate(source, self._read_tasks(source, tasks))
+        tasks, findings = _tasks(data)
+        length = len(tasks[0][0]) if tasks else 0
+        within = self._read_tasks(source, tasks, unsound={finding.path[:length] for finding in unsound})
+        self._locate(source, chain(unsound, findings, within))
 
     def finish(self) -> ConfigDocument:
         """Return what was read, or raise with all problems."""
@@ -220,18 +244,27 @@ class _Reader:
             hints -= len(unknown)
             found += [finding.below(origin.keys) for finding in unknown]
         yield from (pair for pair in by_source.values() if pair[1])
-        cycle = find_cycle(upstreams)
-        if cycle:
+        for _number in range(MOST_CYCLES):
+            cycle = find_cycle(upstreams)
+            if not cycle:
+                break
             first = next(origin for name, origin in self._given if name in cycle)
             yield first.source, [cycle_finding(cycle).below(first.keys)]
+            for name in cycle:
+                upstreams.pop(name, None)
 
-    def _read_tasks(self, source: Source, tasks: list[tuple[Keys, object]]) -> Iterator[Finding]:
+    def _read_tasks(
+        self, source: Source, tasks: list[tuple[Keys, object]], *, unsound: Collection[Keys]
+    ) -> Iterator[Finding]:
+        """Yield what is wrong with tasks; of those in which something is no JSON of ours, that was told already."""
         may_have_masks = MASK[0] in source.text or "\\u2022" in source.text
         for keys, given in tasks:
             task, notes = upgrade_task(given)
             is_sound = True
             origin = _Origin(source, keys, upstreams_of(task))
             self._given.append((task_id_of(task), origin))
+            if keys in unsound:
+                continue
             masks = find_masks(task) if may_have_masks and isinstance(task, dict) else []
             own = islice(find_in_task(task), MAX_PROBLEMS)
             for finding in (*self._check_id(source, keys, task), *masks, *own):
@@ -263,21 +296,19 @@ def _place(problem: ConfigProblem) -> tuple[float, int]:
     return (float("inf") if problem.line is None else problem.line, problem.column or 0)
 
 
-def _tasks(source: Source, data: object) -> list[tuple[Keys, object]]:
-    """Return the tasks with their paths, whatever the layout.
-
-    Raises:
-        ConfigError: it is none of the layouts, of another version, or has too many tasks.
-    """
+def _tasks(data: object) -> tuple[list[tuple[Keys, object]], list[Finding]]:
+    """Return the tasks with their paths, whatever the layout, and what is wrong with the file around them."""
     if isinstance(data, list):
-        return _numbered(source, (), data)
+        return _numbered((), data)
     if isinstance(data, dict) and "tasks" in data:
-        raise_findings(source, _find_in_file(data))
-        return _numbered(source, ("tasks",), data["tasks"])
+        around = list(_find_in_file(data))
+        if not isinstance(data["tasks"], list):
+            return [], around
+        tasks, too_many = _numbered(("tasks",), data["tasks"])
+        return tasks, around + too_many
     if isinstance(data, dict) and any(name.startswith("task_") for name in data):
-        return [((), data)]
-    raise_findings(source, [_no_layout(data)])
-    return []
+        return [((), data)], []
+    return [], [_no_layout(data)]
 
 
 def _no_layout(data: object) -> Finding:
@@ -287,12 +318,12 @@ def _no_layout(data: object) -> Finding:
     return Finding((), message, shorten(data), LAYOUTS)
 
 
-def _numbered(source: Source, path: Keys, tasks: list[Any]) -> list[tuple[Keys, object]]:
+def _numbered(path: Keys, tasks: list[Any]) -> tuple[list[tuple[Keys, object]], list[Finding]]:
     if len(tasks) > MAX_TASKS:
-        allowed = f"a list of at most {MAX_TASKS:,} tasks"
-        finding = refused(path, tasks, allowed, shown=f"a list of {len(tasks):,} items")
-        raise_findings(source, [finding])
-    return [((*path, index), task) for index, task in enumerate(tasks)]
+        allowed, shown = f"a list of at most {MAX_TASKS:,} tasks", f"a list of {len(tasks):,} items"
+        message = f"{path_text(path) or 'the file'} must be {allowed}, but {shown} was found"
+        return [], [Finding(path, message, shown, allowed)]
+    return [((*path, index), task) for index, task in enumerate(tasks)], []
 
 
 def _find_in_file(data: dict[str, Any]) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 from json.decoder import scanstring  # type: ignore[attr-defined]
 from typing import Any, NoReturn
 
@@ -121,6 +122,17 @@ def parse_source(file: str, raw: bytes) -> tuple[Source, object]:
     Raises:
         ConfigError: it is too large, too deep, not UTF-8, not JSON, or unsound in the sense of `find_unsound`.
     """
+    source, data, findings = read_source(file, raw)
+    raise_findings(source, findings)
+    return source, data
+
+
+def read_source(file: str, raw: bytes) -> tuple[Source, object, list[Finding]]:
+    """Return a text, its JSON and the first thousand places at which that is unsound in the sense of `find_unsound`.
+
+    Raises:
+        ConfigError: it is too large, too deep, not UTF-8 or not JSON.
+    """
     if len(raw) > MAX_BYTES:
         message = f"the file must have at most {MAX_BYTES:,} bytes, but more were found"
         raise ConfigError(
@@ -129,21 +141,20 @@ def parse_source(file: str, raw: bytes) -> tuple[Source, object]:
     source = Source(file, _decode(file, raw))
     _check_depth(source)
     data, is_unsound = _load(source)
-    if is_unsound or BAD_ESCAPE.search(source.text):
-        raise_findings(source, find_unsound(data))
-    return source, data
+    may_be_unsound = is_unsound or BAD_ESCAPE.search(source.text) is not None
+    return source, data, list(islice(find_unsound(data), MAX_PROBLEMS)) if may_be_unsound else []
 
 
 def raise_findings(source: Source, findings: Iterable[Finding]) -> None:
     """Raise the first findings, with their places, if there is any."""
-    found = [finding for _number, finding in zip(range(MAX_PROBLEMS), findings, strict=False)]
+    found = list(islice(findings, MAX_PROBLEMS))
     if found:
         places = source.locate(finding.path for finding in found)
         raise ConfigError([source.problem(finding, places) for finding in found])
 
 
 def _decode(file: str, raw: bytes) -> str:
-    if raw[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in raw[:4]:
+    if raw[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in (raw[:1], raw[1:2]):
         message = "the file must be UTF-8, but UTF-16 or UTF-32 was found; save it as UTF-8"
         raise ConfigError([ConfigProblem(file, 1, 1, "", message, "UTF-16 or UTF-32", "UTF-8")])
     try:

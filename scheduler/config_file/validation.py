@@ -38,7 +38,7 @@ def validate_task(
     findings = list(islice(find_unsound(data), MOST_TOLD))
     if not findings:
         data, _notes = upgrade_task(data)
-        own = (f for f in find_in_task(data, partial=partial) if not (partial and f.is_absence))
+        own = (f for f in find_in_task(data, partial=partial) if not (partial and _is_of_task(f)))
         findings = list(islice(own, MOST_TOLD))
         if known is not None:
             unknown = find_unknown(upstreams_of(data), {*known, task_id_of(data)})
@@ -47,6 +47,11 @@ def validate_task(
         raise ConfigError([finding.as_problem(file) for finding in findings])
     task = cast(dict[str, Any], data)
     return given_fields(task) if partial else normal_task(task)
+
+
+def _is_of_task(finding: Finding) -> bool:
+    """Whether a field of the task itself is missing, and not one of something within it."""
+    return finding.is_absence and len(finding.path) == 1
 
 
 def task_id_of(task: object) -> str:
@@ -70,10 +75,11 @@ def find_in_task(task: object, *, partial: bool = False) -> Iterator[Finding]:
             bad.add(finding.path[0])
         yield finding
     if isinstance(task, dict):
-        yield from _beyond_schema({name: v for name, v in task.items() if name not in bad}, partial=partial)
+        accepted = {name: value for name, value in task.items() if name not in bad}
+        yield from _beyond_schema(accepted, is_parallel_known=not partial and "task_concurrency" not in bad)
 
 
-def _beyond_schema(task: Mapping[str, Any], *, partial: bool) -> Iterator[Finding]:
+def _beyond_schema(task: Mapping[str, Any], *, is_parallel_known: bool) -> Iterator[Finding]:
     """Yield what the schema cannot say of the fields that it accepts; in lists and objects some items may be bad."""
     for name in ("task_name", "task_exec"):
         if name in task and not task[name].strip():
@@ -81,7 +87,7 @@ def _beyond_schema(task: Mapping[str, Any], *, partial: bool) -> Iterator[Findin
     yield from _check_schedule(task)
     yield from _check_dependencies(task)
     yield from find_repeated(("task_tags",), task.get("task_tags", []))
-    yield from _check_parallel(task, partial=partial)
+    yield from _check_parallel(task, "skip" if is_parallel_known else "allow")
     yield from _check_env_file(task)
     yield from find_in_rules(task.get("task_notify", []))
 
@@ -114,8 +120,8 @@ def _check_dependencies(task: Mapping[str, Any]) -> Iterator[Finding]:
         yield Finding(path, message, shorten(task_id), "the id of another task")
 
 
-def _check_parallel(task: Mapping[str, Any], *, partial: bool) -> Iterator[Finding]:
-    concurrency = task.get("task_concurrency", "allow" if partial else "skip")
+def _check_parallel(task: Mapping[str, Any], default: str) -> Iterator[Finding]:
+    concurrency = task.get("task_concurrency", default)
     if task.get("task_max_parallel") is not None and concurrency != "allow":
         allowed = f'null unless task_concurrency is "allow" (it is "{concurrency}")'
         yield refused(("task_max_parallel",), task["task_max_parallel"], allowed)

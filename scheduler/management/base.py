@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -24,6 +25,33 @@ class DatabaseCommand(BaseCommand):
             return super().execute(*args, **options)
         except UnicodeEncodeError as error:
             raise CommandError(f"{error.object!a} is no text; UTF-8 is needed") from error
+
+    def say(self, text: str, *, ending: str = "\n", is_exact: bool = False) -> None:
+        """Print a text.
+
+        Args:
+            is_exact: refuse what the output has no characters for, instead of escaping it.
+
+        Raises:
+            CommandError: it cannot be printed.
+        """
+        encoding = getattr(self.stdout, "encoding", None) or "utf-8"
+        try:
+            encoded = text.encode(encoding, "strict" if is_exact else "backslashreplace")
+        except UnicodeEncodeError as error:
+            character = ascii(error.object[error.start])
+            raise CommandError(
+                f"standard output is {encoding}, which has no {character}; set PYTHONUTF8=1"
+            ) from error
+        try:
+            self.stdout.write(encoded.decode(encoding), ending=ending)
+            self.stdout.flush()
+        except OSError as error:
+            # What is left in its buffer would be tried again, and be told, at the end of the process.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.stdout.fileno())
+            raise CommandError(f"standard output cannot be written: {error.strerror}") from error
+        except AttributeError as error:  # it was closed when this process began
+            raise CommandError("standard output cannot be written: it is closed") from error
 
     def check_migrations(self) -> None:
         """Refuse to begin before `setup` was run, for the first time or after an upgrade.

@@ -27,6 +27,7 @@ from scheduler.upstreams import outside_states
 logger = logging.getLogger(__name__)
 
 BATCH = 500
+ON_TIME = timedelta(seconds=1)  # a dispatcher that is well looks some milliseconds after a slot
 
 
 @dataclass
@@ -166,7 +167,7 @@ def _plan(task: Task, active: list[tuple[int, str]], now: datetime, draft: _Draf
     """Add the rows for the due slots of one task to `draft` and set its next slot."""
     schedule = parse_schedule(task.schedule, task.zone)
     assert task.next_run_at is not None  # noqa: S101 - due() filters
-    grace = timedelta(seconds=task.misfire_grace)
+    grace = max(timedelta(seconds=task.misfire_grace), ON_TIME)
     due = due_slots(schedule, since=task.next_run_at, now=now, grace=grace)
     plan = plan_slots(due, now=now, grace=grace, policy=MisfirePolicy(task.misfire_policy))
     if plan.missed is not None:
@@ -182,11 +183,16 @@ def _plan_slot(
 ) -> None:
     upstreams = draft.upstreams.get(task.pk, [])
     found = slot_readiness(TriggerRule(task.trigger_rule), upstreams)
+    stored = [row for row in active if row[0]]
+    # What run_all catches up with runs one after the other: the slots of one pass do not skip each other.
+    is_caught_up = task.misfire_policy == MisfirePolicy.RUN_ALL and task.concurrency == Concurrency.SKIP
     decision = decide_overlap(
-        Concurrency(task.concurrency), active_count=len(active), max_parallel=task.max_parallel
+        Concurrency(task.concurrency),
+        active_count=len(stored if is_caught_up else active),
+        max_parallel=task.max_parallel,
     )
     if found.verdict is Verdict.START and decision is OverlapDecision.SKIP:
-        found = Readiness(Verdict.NEVER, overlap_reason([row for row in active if row[0]]))
+        found = Readiness(Verdict.NEVER, overlap_reason(stored))
     if found.verdict is Verdict.NEVER:
         draft.executions.append(
             skipped_row(task, trigger=Trigger.SCHEDULE, reason=found.reason, now=now, scheduled_for=slot)

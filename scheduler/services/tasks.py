@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from django.db import connection, transaction
-from django.db.models import F, Max, Q
+from django.db.models import F, Max, OuterRef, Q, Subquery
 from django.utils.translation import gettext as _
 
 from scheduler.choices import Status
@@ -154,8 +154,9 @@ def write_definitions(
     attributes = [*FIELDS.values(), "next_run_at", "schedule_error", "deleted_at", "updated_at"]
     for task in tasks:
         task.updated_at = now
-    Task.all_objects.bulk_create([t for t in tasks if t.pk is None], batch_size=500)
-    Task.all_objects.bulk_update([t for t in tasks if t.created_at is not None], attributes, batch_size=100)
+    old = [task for task in tasks if task.pk is not None]
+    Task.all_objects.bulk_create([task for task in tasks if task.pk is None], batch_size=500)
+    Task.all_objects.bulk_update(old, attributes, batch_size=100)
     _write_edges(tasks, definitions)
     _write_revisions(tasks, definitions, user=user)
     tasks_written.send(Task, tasks=tasks)
@@ -212,7 +213,10 @@ def _write_revisions(
     TaskRevision.objects.bulk_create(revisions, batch_size=500)
     for task, revision in zip(tasks, revisions, strict=True):
         task.revision = revision
-    Task.all_objects.bulk_update(tasks, ["revision"], batch_size=200)
+    newest = TaskRevision.objects.filter(task=OuterRef("pk")).order_by("-number").values("pk")[:1]
+    for start in range(0, len(tasks), 500):
+        part = [task.pk for task in tasks[start : start + 500]]
+        Task.all_objects.filter(pk__in=part).update(revision=Subquery(newest))
 
 
 def set_enabled(task: Task, enabled: bool, *, user: AbstractBaseUser | None, now: datetime) -> Task:

@@ -67,6 +67,35 @@ def test_an_hour_without_a_dispatcher_is_accounted_for(make_task: Any, policy: s
     assert f"(task_misfire_policy is {policy})" in missed.reason
 
 
+def test_slots_that_run_all_catches_up_with_wait_for_each_other_though_overlap_is_skipped(
+    make_task: Any,
+) -> None:
+    task = make_task("a", task_schedule="* * * * *", task_misfire_policy="run_all", task_misfire_grace=1)
+
+    dispatch_due(NOON + timedelta(minutes=3, seconds=30))
+
+    rows = list(task.executions.order_by("scheduled_for"))
+    assert [row.scheduled_for for row in rows] == [NOON + timedelta(minutes=number) for number in (1, 2, 3)]
+    assert {(row.status, row.parallel_limit) for row in rows} == {(Status.QUEUED, 1)}
+    dispatch_due(NOON + timedelta(minutes=4))
+    assert task.executions.latest("scheduled_for").reason == (
+        f"execution {rows[0].pk} is still queued (task_concurrency is skip)"
+    )
+
+
+def test_a_slot_that_is_seen_within_a_second_is_on_time_whatever_the_grace(make_task: Any) -> None:
+    task = make_task("a", task_schedule="* * * * *", task_misfire_policy="skip", task_misfire_grace=0)
+
+    dispatch_due(NOON + timedelta(minutes=1, milliseconds=900))
+    Execution.objects.update(status=Status.SUCCESS)
+    dispatch_due(NOON + timedelta(minutes=2, milliseconds=1100))
+
+    assert [row.status for row in task.executions.order_by("scheduled_for")] == [
+        Status.SUCCESS,
+        Status.MISSED,
+    ]
+
+
 def test_an_overlap_leaves_a_skipped_row_that_names_the_execution_in_the_way(make_task: Any) -> None:
     task = make_task("a", task_schedule="* * * * *")
     dispatch_due(NOON + timedelta(minutes=1))

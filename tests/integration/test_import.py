@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from io import StringIO
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from scheduler.config_file import ConfigError, parse_config
 from scheduler.config_file.source import Source
@@ -62,6 +65,60 @@ def test_an_export_to_a_full_disk_says_so() -> None:
         pytest.raises(CommandError, match="standard output cannot be written: No space left on device"),
     ):
         call_command("export_config", stdout=full)
+
+
+def test_a_plan_that_cannot_be_printed_is_not_carried_out(tmp_path: Path) -> None:
+    path = write(tmp_path, task("a"))
+
+    with (
+        open("/dev/full", "w", encoding="utf-8") as full,  # noqa: PTH123
+        pytest.raises(CommandError, match="standard output cannot be written: No space left on device"),
+    ):
+        call_command("import_config", path, stdout=full)
+
+    assert not Task.objects.exists()
+
+
+def test_an_output_without_chinese_shows_a_plan_all_the_same(tmp_path: Path) -> None:
+    output = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+
+    call_command("import_config", write(tmp_path, {**task("a"), "task_name": "任务"}), stdout=output)
+    call_command("import_config", write(tmp_path, {**task("a"), "task_name": "备份"}), stdout=output)
+
+    output.seek(0)
+    assert r'task_name: "\u4efb\u52a1" \u2192 "\u5907\u4efd"' in output.read()
+    assert Task.objects.get().name == "备份"
+
+
+def test_an_empty_path_is_refused() -> None:
+    with pytest.raises(CommandError, match="the path is empty; a file or folder is needed"):
+        call_command("import_config", "", "--prune")
+
+
+def test_a_file_of_a_folder_that_cannot_be_read_removes_no_task(tmp_path: Path) -> None:
+    for name in ("one", "two", ".hidden"):
+        (tmp_path / name).mkdir()
+        write(tmp_path / name, task(name.strip(".")))
+    assert run(str(tmp_path))[0] == 0
+    assert set(Task.objects.values_list("task_id", flat=True)) == {"one", "two"}
+    (tmp_path / "two" / "config.json").unlink()
+    (tmp_path / "two" / "config.json").symlink_to("/nowhere/config.json")
+
+    code, _out, err = run(str(tmp_path), "--prune")
+
+    assert code == 1
+    assert "two/config.json: the file must be readable, but is not: No such file or directory" in err
+    assert Task.objects.count() == 2
+
+
+def test_new_tasks_are_written_once(tmp_path: Path) -> None:
+    path = write(tmp_path, *(task(f"t{number}") for number in range(300)))
+
+    with CaptureQueriesContext(connection) as captured:
+        run(path)
+
+    written = [query["sql"] for query in captured if query["sql"].startswith('UPDATE "scheduler_task"')]
+    assert len(written) == 1 and '"revision_id"' in written[0]
 
 
 @pytest.mark.parametrize("command", ["run_task", "explain"])

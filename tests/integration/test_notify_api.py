@@ -352,3 +352,30 @@ def test_a_bad_part_of_a_rule_hides_no_other(admin: TokenClient) -> None:
         "[0].triggers[2]",
         "[1]",
     ]
+
+
+@pytest.mark.parametrize(
+    ("body", "missing"),
+    [
+        ({}, {"triggers", "channels"}),
+        ({"triggers": ["success"]}, {"channels"}),
+        ({"channels": [{"type": "email", "recipients": ["a@b.example"]}]}, {"triggers"}),
+        ({"triggers": ["success"], "channels": [{}]}, {"channels[0].type"}),
+        ({"triggers": ["success"], "channels": [{"type": "email"}]}, {"channels[0].recipients"}),
+        ({"triggers": ["success"], "channels": [{"type": "webhook"}]}, {"channels[0].url"}),
+    ],
+)
+def test_a_rule_without_what_it_needs_is_refused_wherever_it_is_written(
+    admin: TokenClient, body: dict[str, Any], missing: set[str]
+) -> None:
+    stored = admin.post("notification-rules", {"scope": "all", **rule("timeout")}).json()["rule_id"]
+
+    for method, path in (
+        ("POST", "notification-rules"),
+        ("POST", "notification-rules/rehearse"),
+        ("PUT", f"notification-rules/{stored}"),
+    ):
+        answer = admin.call(method, path, {"scope": "all", **body})
+        assert answer.status_code == 400, answer.content
+        assert {error["path"] for error in answer.json()["errors"]} == missing
+    assert NotificationRule.objects.count() == 1

@@ -159,7 +159,9 @@ def test_many_tasks_cost_a_few_queries(make_task: Any) -> None:
         return sum("notifications_" in query["sql"] for query in captured)
 
     assert import_tasks(200, "plain") == 1
-    assert import_tasks(200, "ruled", task_notify=[rule("timeout")]) <= 6  # SQLite inserts about a hundred at once
+    assert (
+        import_tasks(200, "ruled", task_notify=[rule("timeout")]) <= 6
+    )  # SQLite inserts about a hundred at once
     assert import_tasks(200, "ruled", task_notify=[rule("timeout")], task_desc="new") == 2
 
 

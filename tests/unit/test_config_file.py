@@ -294,6 +294,49 @@ def test_all_problems_are_reported_in_the_order_of_the_text() -> None:
     ]
 
 
+def test_problems_of_the_file_and_unsound_values_do_not_hide_those_of_tasks() -> None:
+    raw = """{"tasks": [
+ {"task_id": "a", "task_name": "A", "task_exec": "true", "task_retry": -1},
+ {"task_id": "b", "task_name": "B", "task_exec": "true", "task_desc": "x", "task_desc": "y", "task_retry": -1},
+ {"task_id": "c", "task_name": "C", "task_exec": "true", "task_dependencies": ["b"], "task_timeout": NaN}
+], "foo": 1}"""
+
+    assert [line.split(": ")[1] for line in messages(raw)] == [
+        "tasks[0].task_retry",
+        "tasks[1].task_desc",
+        "tasks[2].task_timeout",
+        "foo",
+    ]
+
+
+def test_each_cycle_is_told() -> None:
+    edges = {"a": "b", "b": "a", "c": "d", "d": "c", "e": "a"}
+    tasks = [
+        {"task_id": down, "task_name": down, "task_exec": "true", "task_dependencies": [up]}
+        for down, up in edges.items()
+    ]
+
+    assert [line.split(": ", 1)[1] for line in messages(json.dumps(tasks))] == [
+        "[0].task_dependencies: the dependencies would form a cycle: a → b → a",
+        "[2].task_dependencies: the dependencies would form a cycle: c → d → c",
+    ]
+
+
+def test_an_unknown_policy_of_overlap_causes_no_second_problem() -> None:
+    raw = json.dumps(
+        {
+            "task_id": "a",
+            "task_name": "A",
+            "task_exec": "x",
+            "task_concurrency": "Allow",
+            "task_max_parallel": 2,
+        }
+    )
+
+    [line] = messages(raw)
+    assert "task_concurrency must be" in line
+
+
 def test_printed_list_ends_after_200_problems() -> None:
     lines = messages(json.dumps([1] * 250))
 

@@ -27,7 +27,7 @@ class Command(DatabaseCommand):
         """Write."""
         text = dump_config(export_specs())
         if options["path"] == "-":
-            self._print(text)
+            self.say(text, ending="", is_exact=True)
             return
         path = Path(options["path"])
         try:
@@ -36,15 +36,6 @@ class Command(DatabaseCommand):
             raise CommandError(
                 f"{path} cannot be written: {getattr(error, 'strerror', None) or error}"
             ) from error
-
-    def _print(self, text: str) -> None:
-        try:
-            self.stdout.write(text, ending="")
-            self.stdout.flush()
-        except OSError as error:
-            # What is left in its buffer would be tried again, and be told, at the end of the process.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), self.stdout.fileno())
-            raise CommandError(f"standard output cannot be written: {error.strerror}") from error
 
 
 def _write_whole(path: Path, text: str) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from scheduler import selectors
 from scheduler.config_file import ConfigError, read_config
@@ -27,7 +28,7 @@ class Command(DatabaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare the arguments."""
-        parser.add_argument("path", type=Path, help="The file or folder to read.")
+        parser.add_argument("path", help="The file or folder to read.")
         parser.add_argument("--dry-run", action="store_true", help="Show the plan, write nothing.")
         parser.add_argument(
             "--check", action="store_true", help="Write nothing; exit 2 when something would change."
@@ -37,43 +38,52 @@ class Command(DatabaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Plan, print, and apply unless told otherwise."""
-        now = datetime.now(UTC)
         try:
-            document = read_config(options["path"], known=selectors.task_ids())
-            if options["dry_run"] or options["check"]:
-                plan = plan_import(document, prune=options["prune"], now=now)
-            else:
-                plan = apply_import(document, prune=options["prune"], user=None, now=now)
+            self._import(options)
         except ConfigError as error:
             self._print_problems(error, as_json=options["json"])
             sys.exit(REFUSED)
-        self._print_plan(plan, as_json=options["json"])
+
+    def _import(self, options: dict[str, Any]) -> None:
+        now = datetime.now(UTC)
+        if options["path"] == "":  # of a variable that is not set; it would mean the present folder
+            raise CommandError("the path is empty; a file or folder is needed")
+        document = read_config(Path(options["path"]), known=selectors.task_ids())
+        plan = plan_import(document, prune=options["prune"], now=now)
+        shown = _plan_text(plan, as_json=options["json"])
+        self.say(shown)  # first: a plan that nobody can read changes nothing
         if options["check"] and plan.has_changes:
             sys.exit(WOULD_CHANGE)
-        if not (options["dry_run"] or options["check"] or options["json"]):
-            self.stdout.write("Applied." if plan.has_changes else "Nothing to do: unchanged.")
+        if options["dry_run"] or options["check"] or not plan.has_changes:
+            done = "" if options["dry_run"] or options["check"] else "Nothing to do: unchanged."
+        else:
+            applied = apply_import(document, prune=options["prune"], user=None, now=now)
+            done = "Applied."
+            if (text := _plan_text(applied, as_json=options["json"])) != shown:
+                done = f"Somebody else changed tasks meanwhile. What was written:\n{text}\n{done}"
+        if done and not options["json"]:
+            with suppress(CommandError):  # it is done, whether that can be told or not
+                self.say(done)
 
     def _print_problems(self, error: ConfigError, *, as_json: bool) -> None:
         if as_json:
-            self.stdout.write(
-                json.dumps({"errors": [dataclasses.asdict(p) for p in error.problems]}, indent=2)
-            )
+            self.say(json.dumps({"errors": [dataclasses.asdict(p) for p in error.problems]}, indent=2))
             return
         self.stderr.write(str(error))
         self.stderr.write("Refused: nothing was changed.")
 
-    def _print_plan(self, plan: ImportPlan, *, as_json: bool) -> None:
-        if not as_json:
-            self.stdout.write("\n".join(plan_lines(plan)))
-            return
-        document = {
-            "created": plan.created,
-            "changed": [dataclasses.asdict(change) for change in plan.changed],
-            "unchanged": plan.unchanged,
-            "removed": plan.removed,
-            "notes": plan.notes,
-        }
-        self.stdout.write(json.dumps(document, indent=2, ensure_ascii=False, default=_as_text))
+
+def _plan_text(plan: ImportPlan, *, as_json: bool) -> str:
+    if not as_json:
+        return "\n".join(plan_lines(plan))
+    document = {
+        "created": plan.created,
+        "changed": [dataclasses.asdict(change) for change in plan.changed],
+        "unchanged": plan.unchanged,
+        "removed": plan.removed,
+        "notes": plan.notes,
+    }
+    return json.dumps(document, indent=2, ensure_ascii=False, default=_as_text)
 
 
 def _as_text(value: object) -> str:

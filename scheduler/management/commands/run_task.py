@@ -18,10 +18,11 @@ from scheduler.selectors import read_log
 from scheduler.services.runs import request_run
 
 POLL = 0.2
+NOT_STARTED = 125  # as timeout(1) says of what it could not do; 1 would be a business failure
 
 
 class Command(DatabaseCommand):
-    """With --wait it exits with the exit code of the last attempt (1 when there is none)."""
+    """With --wait it exits with the exit code of the last attempt, and with 125 when the task did not start."""
 
     help = "Run a task now."
 
@@ -36,13 +37,14 @@ class Command(DatabaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Start, and follow."""
+        returned = NOT_STARTED if options["wait"] else 1
         task = Task.objects.filter(task_id=options["task_id"]).first()
         if task is None:
-            raise CommandError(f'there is no task "{options["task_id"]}"')
+            raise CommandError(f'there is no task "{options["task_id"]}"', returncode=returned)
         try:
             execution = request_run(task, trigger=Trigger.MANUAL, user=None, now=datetime.now(UTC))
         except ConflictError as error:
-            raise CommandError(str(error)) from error
+            raise CommandError(str(error), returncode=returned) from error
         if not options["wait"]:
             self.stdout.write(f"execution {execution.pk} queued in run {execution.run_id}")
             return
@@ -80,7 +82,7 @@ def _exit_code(ended: Execution) -> int:
     if ended.status == Status.TIMEOUT:
         return 124
     if ended.exit_code is None:
-        return 125
+        return NOT_STARTED
     return ended.exit_code if ended.exit_code >= 0 else 128 - ended.exit_code
 
 
