@@ -149,21 +149,6 @@ def test_missing_configuration_is_said() -> None:
     assert err == ""
 
 
-def test_commands_say_so_before_setup_was_run(tmp_path: Path) -> None:
-    env = {**os.environ, "SCHEDULER_DATA_DIR": str(tmp_path), "DATABASE_URL": ""}
-
-    ended = subprocess.run(
-        [sys.executable, "manage.py", "export_config"], env=env, capture_output=True, text=True, check=False
-    )
-
-    assert ended.returncode == 1
-    assert ended.stdout == ""
-    assert re.fullmatch(
-        r"CommandError: the database lacks \d+ migrations of this version; run: python manage.py setup\n",
-        ended.stderr,
-    )
-
-
 # --- before setup ---------------------------------------------------------------------------------
 
 
@@ -177,6 +162,33 @@ def manage(*arguments: str, **environment: str) -> tuple[int, str]:
         check=False,
     )
     return ended.returncode, ended.stderr
+
+
+def test_commands_say_so_before_setup_was_run(tmp_path: Path) -> None:
+    code, said = manage("export_config", SCHEDULER_DATA_DIR=str(tmp_path), DATABASE_URL="")
+
+    assert code == 1
+    assert re.fullmatch(
+        r"CommandError: the database lacks \d+ migrations of this version; run: python manage.py setup\n",
+        said,
+    )
+
+
+def test_database_that_cannot_be_used_is_told_in_one_line() -> None:
+    assert manage("setup", DATABASE_URL="sqlite:////nowhere/db.sqlite3") == (
+        1,
+        "CommandError: the database cannot be used: unable to open database file\n",
+    )
+
+
+def test_folder_of_data_that_cannot_be_made_is_told_in_one_line() -> None:
+    code, said = manage("check", SCHEDULER_DATA_DIR="/dev/null")
+
+    assert (code, said) == (
+        1,
+        "the settings cannot be used: SCHEDULER_DATA_DIR is '/dev/null', which is no folder and cannot be made: "
+        "File exists\n",
+    )
 
 
 def test_setting_that_cannot_be_used_is_told_in_one_line() -> None:

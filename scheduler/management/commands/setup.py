@@ -7,7 +7,8 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management import call_command
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
 
 from scheduler.config_file import ConfigError, read_config
 from scheduler.exceptions import ConflictError
@@ -22,8 +23,15 @@ class Command(BaseCommand):
     help = "Prepare the database, the roles, the first admin account and the first import."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Do what is missing."""
-        call_command("migrate", verbosity=0, interactive=False)
+        """Do what is missing.
+
+        Raises:
+            CommandError: the database cannot be used.
+        """
+        try:
+            call_command("migrate", verbosity=0, interactive=False)
+        except DatabaseError as error:
+            raise CommandError(f"the database cannot be used: {error}") from error
         make_roles()
         self._import_tasks()
         self._make_admin()
