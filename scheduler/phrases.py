@@ -211,6 +211,7 @@ PHRASES = [
     gettext_noop("null unless task_concurrency is %(name)s (it is %(found)s)"),
     gettext_noop("a relative path without .."),
     gettext_noop("one mail address such as ops@example.org"),
+    gettext_noop("true, false, or mail addresses as text or a list"),
     gettext_noop("an http or https URL with a host"),
     gettext_noop("an http or https URL of at most %(high)s characters without spaces"),
     gettext_noop("a URL of Apprise such as ntfy://topic"),

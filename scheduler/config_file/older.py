@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from scheduler.config_file.problems import printable
+from scheduler.config_file.problems import Finding, printable, refused
+from scheduler.config_file.schema import fields_of
+from scheduler.config_file.schema_errors import unknown_field
 
 FAILURES = ("business_failure", "technical_failure", "timeout")
 OCCASIONS: Mapping[str, tuple[str, ...]] = {
@@ -66,6 +68,18 @@ def _upgrade_notify(notify: dict[Any, Any]) -> tuple[object, list[str]]:
             notes.append(f"task_notify names no address for {name}, so it tells nobody")
     kept = "1 rule" if len(rules) == 1 else f"{len(rules)} rules"
     return rules, [f"task_notify in its older form became {kept}", *notes]
+
+
+def find_in_older_notify(notify: Mapping[str, Any]) -> Iterator[Finding]:
+    """Yield why ``task_notify`` is not understood as the older form; nothing when it looks like a rule instead."""
+    known = (*OCCASIONS, *ADDRESSES)
+    if set(notify) & set(fields_of("rule")):
+        return
+    for name, value in notify.items():
+        if name not in known:
+            yield unknown_field(("task_notify", name), known)
+        elif not _is_understood(value):
+            yield refused(("task_notify", name), value, "true, false, or mail addresses as text or a list")
 
 
 def _is_understood(value: object) -> bool:

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from scheduler.config_file.fast_check import definition_check
 from scheduler.config_file.notify_rules import find_in_rules, find_repeated
-from scheduler.config_file.older import upgrade_task
+from scheduler.config_file.older import find_in_older_notify, upgrade_task
 from scheduler.config_file.problems import ConfigError, Finding, Keys, refused, shorten
 from scheduler.config_file.schema import allowed_words, fields_of
 from scheduler.config_file.schema_errors import find_schema_errors
@@ -70,7 +70,13 @@ def find_in_task(task: object, *, partial: bool = False) -> Iterator[Finding]:
     """Yield all that is wrong with one task in the present form whose values are sound."""
     is_valid = definition_check("task")(task)
     bad: set[str | int] = set()
+    notify = task.get("task_notify") if isinstance(task, dict) else None
+    older = list(find_in_older_notify(notify)) if isinstance(notify, dict) else []
+    yield from older
     for finding in () if is_valid else find_schema_errors(task):
+        if older and finding.path == ("task_notify",):
+            bad.add("task_notify")
+            continue
         if len(finding.path) == 1:
             bad.add(finding.path[0])
         yield finding

@@ -420,6 +420,19 @@ def test_older_notify_becomes_rules() -> None:
     ]
 
 
+def test_an_older_notify_that_is_not_understood_says_which_part() -> None:
+    older = {"on_failre": True, "on_success": 1, "email": {"to": "a@example.org"}}
+
+    assert messages(task(task_notify=older)) == [
+        'config.json:1:73: task_notify.on_failre: "on_failre" is not a known field; did you mean "on_failure"?',
+        "config.json:1:106: task_notify.on_success: on_success must be true, false, or mail addresses as text or a "
+        "list, but 1 was found",
+        "config.json:1:118: task_notify.email: email must be true, false, or mail addresses as text or a list, "
+        'but {"to": "a@example.org"} was found',
+    ]
+    assert "task_notify must be a list" in messages(task(task_notify={"triggers": ["timeout"]}))[0]
+
+
 def test_empty_notify_is_none() -> None:
     assert validate_task({**SOUND, "task_notify": {}})["task_notify"] == []
 
