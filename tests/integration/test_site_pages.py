@@ -409,6 +409,23 @@ def test_the_title_says_how_many_fail(site: Client, make_task: Any, name: str) -
     assert 'data-failing="1"' in html
 
 
+def test_the_heading_of_a_page_writes_a_name_as_it_is_and_models_with_a_capital(
+    site: Client, make_task: Any
+) -> None:
+    task = make_task("a", task_name="x y")
+
+    page = text_of(site.get(reverse("admin:scheduler_task_page", args=[task.pk])))
+    form = text_of(site.get(reverse("admin:scheduler_task_change", args=[task.pk])))
+
+    assert heading_parts(page) == ["x y"]
+    assert heading_parts(form) == ["Scheduler", "Tasks", "a"]
+
+
+def heading_parts(html: str) -> list[str]:
+    found = re.findall(r'truncate tracking-tight">\s*(.*?)\s*</', html, re.DOTALL)
+    return [part.strip() for part in found]
+
+
 def test_who_may_not_see_tasks_is_not_told_how_many_fail(client: Client, make_task: Any) -> None:
     add_outcomes(make_task("bad"), 1, Status.TIMEOUT)
     client.force_login(User.objects.create_user("nobody", is_staff=True))
