@@ -62,11 +62,12 @@ def ticks(largest: float, *, count: int = 4) -> list[float]:
 
 
 def short_duration(seconds: float) -> str:
-    """Return seconds in one unit, or two: ``0.5s``, ``12s``, ``5m``, ``1h30``."""
-    if seconds < 1:
-        return f"{seconds:g}s"
+    """Return seconds in one unit, or two: ``0.5s``, ``12s``, ``5m``, ``1h30``.
+
+    Places of seconds are kept, so that the ticks of an axis in halves of a second differ.
+    """
     if seconds < 60:
-        return f"{seconds:.0f}s"
+        return f"{seconds:g}s"
     if seconds < 3600:
         return f"{seconds / 60:g}m" if seconds % 60 == 0 else f"{seconds / 60:.1f}m"
     hours, rest = divmod(round(seconds), 3600)

@@ -184,10 +184,17 @@ def test_ticks_are_round_and_reach_the_largest(largest: float, expected: list[fl
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0.25, "0.25s"), (12, "12s"), (90, "1.5m"), (300, "5m"), (5400, "1h30"), (7200, "2h")],
+    [(0.25, "0.25s"), (1.5, "1.5s"), (12, "12s"), (90, "1.5m"), (300, "5m"), (5400, "1h30"), (7200, "2h")],
 )
 def test_short_durations(seconds: float, text: str) -> None:
     assert short_duration(seconds) == text
+
+
+@pytest.mark.parametrize("longest", [0.05, 0.7, 2.1, 9, 55, 61, 150, 3599, 3601, 30_000, 200_000])
+def test_no_two_ticks_of_an_axis_have_the_same_name(longest: float) -> None:
+    names = [short_duration(at) for at in [0.0, *ticks(longest, count=6)]]
+
+    assert len(set(names)) == len(names)
 
 
 @pytest.mark.parametrize(("share", "expected"), [(0.5, 5), (0.95, 10), (0.0, 1), (1.0, 10)])
