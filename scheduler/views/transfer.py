@@ -18,7 +18,13 @@ from scheduler import selectors
 from scheduler.config_file import ConfigError, ConfigProblem, dump_config, parse_config
 from scheduler.models import Task
 from scheduler.plan_text import plan_lines
-from scheduler.services.configuration import ImportPlan, apply_import, export_specs, plan_import
+from scheduler.services.configuration import (
+    ImportPlan,
+    TaskChange,
+    apply_import,
+    export_specs,
+    plan_import,
+)
 from scheduler.views.shell import now, page, require, text_of
 
 NAME = "config.json"
@@ -65,7 +71,7 @@ def import_page(request: HttpRequest) -> HttpResponse:
         context.update(problems=_problems(error.problems), problem_count=len(error.problems))
         return page(request, "scheduler/import.html", context)
     is_stale = request.POST.get("action") == "apply"
-    context.update(plan=plan, digest=digest_of(plan), is_stale=is_stale, shown=SHOWN)
+    context.update(plan=plan, digest=digest_of(plan), is_stale=is_stale, shown=SHOWN, changed=_changed(plan))
     return page(request, "scheduler/import.html", context)
 
 
@@ -81,6 +87,17 @@ def digest_of(plan: ImportPlan) -> str:
     """Return what tells one plan from another, without the instants that pass while somebody reads."""
     lines = [line for line in plan_lines(plan) if not line.startswith("    next runs")]
     return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def _changed(plan: ImportPlan) -> list[tuple[TaskChange, str, str]]:
+    """Return the changes that are shown, each with the zones of the task before and after it."""
+    zones = {spec["task_id"]: spec["task_timezone"] or "" for spec in plan.document.specs}
+    rows = []
+    for change in plan.changed[:SHOWN]:
+        after = zones[change.task_id]
+        before = next((field.old for field in change.changes if field.field == "task_timezone"), after)
+        rows.append((change, str(before or ""), after))
+    return rows
 
 
 def _problems(problems: list[ConfigProblem]) -> list[dict[str, Any]]:

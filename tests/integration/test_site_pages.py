@@ -831,6 +831,19 @@ def test_a_plan_is_shown_before_it_is_applied(site: Client, make_task: Any) -> N
     assert set(Task.objects.values_list("task_id", flat=True)) == {"one", "two"}
 
 
+def test_a_plan_tells_next_runs_in_the_zone_of_the_task_before_and_after(
+    site: Client, make_task: Any
+) -> None:
+    make_task("one", task_schedule="0 3 * * *", task_timezone="Asia/Shanghai")
+    wanted = {**ONE, "task_timezone": "Asia/Tokyo"}
+
+    html = text_of(site.post(reverse("admin:scheduler_import"), {"text": config(wanted), "action": "plan"}))
+
+    before, after = html.split("Next runs before")[1].split("Next runs after")
+    assert before.count("03:00:00 CST</time>") == 3
+    assert after.count("01:00:00 JST</time>") == 3
+
+
 def test_a_plan_that_is_no_longer_true_is_shown_anew_and_not_applied(site: Client, make_task: Any) -> None:
     url = reverse("admin:scheduler_import")
     data = {"text": config(ONE)}
