@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Group, User
 from django.core.cache import cache
 
 from scheduler.choices import Status
@@ -295,6 +296,35 @@ def test_no_page_is_wider_than_a_phone(page: Any, live_server: Any) -> None:
             wide[address] = width
 
     assert wide == {}
+
+
+@pytest.mark.parametrize("width", [390, 1024, 1280])
+def test_long_names_and_lists_of_permissions_make_no_page_wider_than_the_screen(
+    page: Any, live_server: Any, make_task: Any, width: int
+) -> None:
+    task = make_task("i" * 64, task_name="n" * 200, task_schedule="0 2 * * *")
+    user, group = User.objects.get(), Group.objects.create(name="Night shift")
+    page.set_viewport_size({"width": width, "height": 844})
+    addresses = [
+        "scheduler/task/?view=table",
+        f"scheduler/task/{task.pk}/",
+        f"scheduler/task/{task.pk}/delete/",
+        f"auth/user/{user.pk}/change/",
+        "auth/group/add/",
+        f"auth/group/{group.pk}/change/",
+    ]
+
+    wide = {}
+    for address in addresses:
+        page.goto(f"{live_server.url}/admin/{address}")
+        shown = page.evaluate("document.documentElement.scrollWidth")
+        if shown > width:
+            wide[address] = shown
+    page.goto(f"{live_server.url}/admin/scheduler/task/?view=table")
+    run = page.get_by_role("button", name="Run now: ").bounding_box()
+
+    assert wide == {}
+    assert run["x"] + run["width"] <= width
 
 
 @pytest.mark.parametrize("width", [390, 768, 1024])
