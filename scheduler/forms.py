@@ -227,7 +227,7 @@ class TaskForm(TaskModelForm):
         help_text=_("HH:MM, by which it should have succeeded, or seconds without a success; empty: none."),
     )
 
-    seen_revision = forms.IntegerField(required=False, widget=forms.HiddenInput)
+    seen_revision = forms.IntegerField(required=False, label="", widget=forms.HiddenInput)
 
     class Meta:
         model = Task

@@ -12,6 +12,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import F, Q
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from scheduler.choices import (
@@ -214,6 +215,10 @@ class RunGraph(models.Model):
     digest = models.CharField(max_length=64, unique=True)
     edges = models.JSONField()
 
+    class Meta:
+        verbose_name = _("graph of a run")
+        verbose_name_plural = _("graphs of runs")
+
     def __str__(self) -> str:
         return self.digest[:12]
 
@@ -247,7 +252,7 @@ class Run(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"run {self.pk}"
+        return gettext("run %(number)s") % {"number": self.pk}
 
 
 class Process(models.Model):
@@ -263,16 +268,22 @@ class Process(models.Model):
         CLUSTER = "cluster", _("Cluster")
         WORKER = "worker", _("Worker process")
 
-    kind = models.CharField(max_length=10, choices=Kind.choices)
-    host_id = models.CharField(max_length=64, help_text="Identity of the spool; same spool, same host.")
-    host = models.CharField(max_length=255)
-    pid = models.PositiveIntegerField()
-    start_ticks = models.BigIntegerField(help_text="Start of the process in clock ticks after boot.")
-    queue = models.CharField(max_length=50, blank=True, default="")
-    slots = models.PositiveIntegerField(default=0)
-    started_at = models.DateTimeField()
-    heartbeat_at = models.DateTimeField()
-    stopped_at = models.DateTimeField(null=True, blank=True)
+    kind = models.CharField(_("kind"), max_length=10, choices=Kind.choices)
+    host_id = models.CharField(
+        _("identity of the host"),
+        max_length=64,
+        help_text=_("Identity of the spool; same spool, same host."),
+    )
+    host = models.CharField(_("host"), max_length=255)
+    pid = models.PositiveIntegerField(_("process id"))
+    start_ticks = models.BigIntegerField(
+        _("start in ticks"), help_text=_("Start of the process in clock ticks after boot.")
+    )
+    queue = models.CharField(_("queue"), max_length=50, blank=True, default="")
+    slots = models.PositiveIntegerField(_("slots"), default=0)
+    started_at = models.DateTimeField(_("started"))
+    heartbeat_at = models.DateTimeField(_("last heartbeat"))
+    stopped_at = models.DateTimeField(_("stopped"), null=True, blank=True)
 
     objects = ProcessQuerySet.as_manager()
 
@@ -396,7 +407,7 @@ class Execution(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"execution {self.pk}"
+        return gettext("execution %(number)s") % {"number": self.pk}
 
     @property
     def duration(self) -> float | None:
@@ -426,6 +437,8 @@ class ExecutionLog(models.Model):
     text = models.TextField()
 
     class Meta:
+        verbose_name = _("piece of a log")
+        verbose_name_plural = _("pieces of logs")
         constraints = [
             # reading a log from an offset
             models.UniqueConstraint(fields=["execution", "offset"], name="log_piece_once"),
@@ -438,7 +451,9 @@ class ExecutionLog(models.Model):
 class ApiToken(models.Model):
     """A key to the API, shown once when it is made; only its SHA-256 is kept."""
 
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="api_tokens")
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="api_tokens", verbose_name=_("user")
+    )
     name = models.CharField(_("name"), max_length=100, blank=True, default="")
     digest = models.CharField(max_length=64, unique=True)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
@@ -450,4 +465,4 @@ class ApiToken(models.Model):
         verbose_name_plural = _("API tokens")
 
     def __str__(self) -> str:
-        return self.name or f"token {self.pk}"
+        return self.name or gettext("token %(number)s") % {"number": self.pk}

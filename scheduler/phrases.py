@@ -23,7 +23,7 @@ PLACES = {
     "signal": r"SIG\w+|signal \d+",
 }
 #: Places in which another phrase stands.
-INNER = ("what", "why", "allowed")
+INNER = ("what", "why", "allowed", "found", "value")
 HINT = re.compile(r'(?s)(?P<said>.*)(?P<hint>; did you mean "(?P<name>[^"]*)"\?)')
 
 PHRASES = [
@@ -139,7 +139,8 @@ PHRASES = [
         "%(low)s to %(high)s, *, lists, rising ranges and steps, 5#3 (third Friday), L5 (last Friday) and ?; also the "
         "names %(names)s"
     ),
-    gettext_noop("steps from %(low)s to %(high)s"),
+    gettext_noop("the step %(found)s"),
+    gettext_noop("steps from /%(low)s to /%(high)s"),
     # files
     gettext_noop("the file must be %(what)s, but %(found)s was found"),
     gettext_noop('{"tasks": [...]}, a list of tasks, or one task'),
@@ -164,6 +165,12 @@ PHRASES = [
     gettext_noop("%(task)s: task_notify in its older form became 1 rule"),
     gettext_noop("%(task)s: task_notify in its older form became %(number)s rules"),
     gettext_noop("%(task)s: task_notify names no address for %(name)s, so it tells nobody"),
+    # what was found
+    gettext_noop("nothing"),
+    gettext_noop("text of %(number)s characters"),
+    gettext_noop("a list of %(number)s items"),
+    gettext_noop("an object of %(number)s names"),
+    gettext_noop("UTF-16 or UTF-32"),
     # what is allowed
     gettext_noop("text"),
     gettext_noop("text of %(low)s to %(high)s characters"),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from django.utils.translation import gettext as _
+
 EDGE = 0.05  # half a label on a phone
 STEPS = (
     0.1,
@@ -67,11 +69,13 @@ def short_duration(seconds: float) -> str:
     Places of seconds are kept, so that the ticks of an axis in halves of a second differ.
     """
     if seconds < 60:
-        return f"{seconds:g}s"
+        return _("%(seconds)ss") % {"seconds": f"{seconds:g}"}
     if seconds < 3600:
-        return f"{seconds / 60:g}m" if seconds % 60 == 0 else f"{seconds / 60:.1f}m"
+        minutes = f"{seconds / 60:g}" if seconds % 60 == 0 else f"{seconds / 60:.1f}"
+        return _("%(minutes)sm") % {"minutes": minutes}
     hours, rest = divmod(round(seconds), 3600)
-    return f"{hours}h{rest // 60:02d}" if rest >= 60 else f"{hours}h"
+    told = _("%(hours)dh") % {"hours": hours}
+    return f"{told}{rest // 60:02d}" if rest >= 60 else told
 
 
 def percentile(values: Sequence[float], share: float) -> float | None:

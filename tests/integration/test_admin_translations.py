@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gettext
 import html
+import json
 import re
 import shutil
 import subprocess
@@ -12,10 +13,15 @@ from typing import Any
 
 import pytest
 from django.conf import settings as project
+from django.contrib.auth.models import Group
 from django.core.management import call_command
 from django.test import Client
 from django.urls import reverse
+from django.utils import translation
 
+from scheduler.charts.scales import short_duration
+from scheduler.services.accounts import make_roles
+from tests import site_pages
 from tests.conftest import is_required
 from tests.integration.test_admin import FORM
 from tests.simulation import Engine, F
@@ -155,3 +161,58 @@ def test_pages_give_reasons_in_the_language_that_was_chosen(chinese: Client, mak
     task_page = chinese.get(reverse("admin:scheduler_task_page", args=[skipped.task_id])).content.decode()
     told = re.sub(r"<[^>]*>", "", task_page)  # the execution is a link
     assert f"上游 a 的结果为“技术失败”（执行 {execution.pk}）" in told
+
+
+def test_pages_of_processes_tokens_and_histories_are_told_in_chinese(chinese: Client, make_task: Any) -> None:
+    engine = Engine(make_task)
+    engine.task("a")
+    execution = engine.start("a")
+    keys = site_pages.keys()
+
+    pages = {
+        name: chinese.get(reverse(f"admin:{name}", args=args)).content.decode()
+        for name, args in {
+            "scheduler_process_changelist": [],
+            "scheduler_process_change": [keys["process"]],
+            "scheduler_apitoken_changelist": [],
+            "scheduler_execution_history": [execution.pk],
+            "scheduler_run_history": [execution.run_id],
+        }.items()
+    }
+
+    told = "".join(pages.values())
+    for english in ("Heartbeat at", "Start ticks", "Identity of", "Start of the process", "User", "Slots"):
+        assert f">{english}" not in told and f"{english}<" not in told, english
+    assert f"执行 {execution.pk}" in pages["scheduler_execution_history"]
+    assert f"运行 {execution.run_id}" in pages["scheduler_run_history"]
+
+
+def test_roles_are_named_in_the_language_that_was_chosen_and_deleting_one_lists_no_links(
+    chinese: Client, admin_user: Any
+) -> None:
+    make_roles()
+    role = Group.objects.get(name="Operator")
+    own = Group.objects.create(name="Night shift")
+    admin_user.groups.add(role)
+
+    roles = chinese.get(reverse("admin:auth_group_changelist")).content.decode()
+    user = chinese.get(reverse("admin:auth_user_change", args=[admin_user.pk])).content.decode()
+    question = chinese.get(reverse("admin:auth_group_delete", args=[role.pk])).content.decode()
+
+    assert all(name in roles and name in user for name in ("管理员", "操作员", "查看者", own.name))
+    assert "object (" not in question and "relationship" not in question
+    assert "Raw passwords" not in user
+
+
+def test_the_lists_of_permissions_are_worked_in_chinese(chinese: Client) -> None:
+    catalogue = json.loads(
+        chinese.get(reverse("admin:jsi18n")).content.decode().split("newcatalog = ")[1].split(";\n")[0]
+    )
+
+    assert catalogue["Remove all %s"] == "移除全部%s"
+    assert catalogue["(click to clear)"] == "（点击清除）"
+
+
+def test_axes_name_durations_in_chinese() -> None:
+    with translation.override("zh-hans"):
+        assert [short_duration(seconds) for seconds in (0.5, 90, 5400)] == ["0.5秒", "1.5分", "1时30"]

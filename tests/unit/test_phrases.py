@@ -212,6 +212,30 @@ def test_a_schedule_that_cannot_be_read_is_told_in_chinese() -> None:
     )
 
 
+def test_a_step_that_is_refused_is_told_in_chinese() -> None:
+    with pytest.raises(InvalidScheduleError) as refused:
+        parse_schedule("*/0 * * * *", "UTC")
+
+    assert in_chinese(str(refused.value)) == (
+        '调度表达式 "*/0 * * * *" 的分字段为 步长 "/0"；允许的是 步长 /1 至 /59'
+    )
+
+
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        ("UTF-16 or UTF-32", "UTF-16 或 UTF-32"),
+        ("text of 3,000,000 characters", "3,000,000 个字符的文本"),
+        ("a list of 601 items", "601 项的列表"),
+        ("an object of 601 names", "601 个名称的对象"),
+        ("nothing", "无"),
+    ],
+)
+def test_what_was_found_is_told_in_chinese_within_a_sentence_too(found: str, told: str) -> None:
+    assert in_chinese(found) == told
+    assert told in in_chinese(f"task_env must be an object, but {found} was found")
+
+
 def test_what_channels_and_rules_refuse_is_told_in_chinese() -> None:
     with pytest.raises(ValueError, match="is not a permitted target") as refused:
         webhook.check_url("http://169.254.169.254/")
