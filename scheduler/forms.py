@@ -30,6 +30,7 @@ from scheduler.specs import FIELDS
 
 FORM_FIELDS = {**FIELDS, "task_dependencies": "depends_on"}
 FIRST_WORD = re.compile(r"^\w+")
+OR_NULL = re.compile(r"(,?) or null\b")
 WHILE_TYPED = "input changed delay:250ms, input from:#id_timezone delay:250ms"
 
 _rules_fields: list[Callable[[Task], forms.Field]] = []
@@ -316,11 +317,9 @@ class TaskForm(TaskModelForm):
         """Put each problem beside the field it is about."""
         for problem in problems:
             field = field_of(problem)
-            match = FIRST_WORD.match(problem.path)
-            inner = problem.path[match.end() :].lstrip(".") if match else problem.path
-            said = retold(problem.message)
-            text = f"{inner}: {said}" if inner and field != "depends_on" else said
-            self.add_error(field if field in self.fields else None, ValidationError(text))
+            known = field if field in self.fields else None
+            label = str(self.fields[known].label) if known else ""
+            self.add_error(known, ValidationError(told_beside(problem, label)))
 
     def _wire_data(self, cleaned: dict[str, Any]) -> dict[str, Any]:
         """Return the words of config.json for the fields that are sound."""
@@ -348,6 +347,20 @@ def field_of(problem: ConfigProblem) -> str | None:
     """Return the field that a problem is about."""
     match = FIRST_WORD.match(problem.path)
     return FORM_FIELDS.get(match[0]) if match else None
+
+
+def told_beside(problem: ConfigProblem, label: str) -> str:
+    """Return a problem in the words of a form: its field by the label, items counted from 1, and null as empty."""
+    match = FIRST_WORD.match(problem.path)
+    inner = problem.path[match.end() :].lstrip(".") if match else problem.path
+    said = problem.message
+    if match and label:
+        # A function, because a label may hold what a template of `re` would understand.
+        wire = re.compile(rf"\b{match[0]}\b(?:\[(\d+)\])?")
+        said = wire.sub(lambda found: f"{label} #{int(found[1]) + 1}" if found[1] else label, said, count=1)
+    text = retold(OR_NULL.sub(r"\1 or empty", said))
+    is_told = inner.strip("[]") in problem.message or problem.path.startswith("task_dependencies")
+    return text if is_told else f"{inner}: {text}"
 
 
 def plain(value: Any) -> Any:

@@ -213,6 +213,7 @@ PHRASES = [
     gettext_noop("letters, digits, _ and -, at most %(high)s"),
     gettext_noop("at most %(high)s small letters, digits, _ and -"),
     gettext_noop("a local time HH:MM, a number of seconds above 0 up to %(high)s, or null"),
+    gettext_noop("a local time HH:MM, a number of seconds above 0 up to %(high)s, or empty"),
     gettext_noop("a name of the IANA database"),
     gettext_noop("a cron expression of five or six fields, an alias such as @daily, or empty text"),
     gettext_noop("null unless task_concurrency is %(name)s (it is %(found)s)"),

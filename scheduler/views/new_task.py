@@ -8,12 +8,14 @@ from django import forms
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
+from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from scheduler.config_file import ConfigError, ConfigProblem, validate_task
 from scheduler.exceptions import ConflictError
-from scheduler.forms import TagsField, field_of, plain
+from scheduler.forms import TagsField, field_of, plain, told_beside
+from scheduler.models import Task
 from scheduler.phrases import retold
 from scheduler.services.scripts import COMMANDS, FILES, TEXTS, create_from_template
 from scheduler.views.shell import now, page, require
@@ -38,7 +40,9 @@ class NewTaskForm(forms.Form):
         """Put each problem beside the field it is about."""
         for problem in problems:
             field = field_of(problem)
-            self.add_error(field if field in self.fields else None, retold(problem.message))
+            known = field if field in self.fields else None
+            label = capfirst(str(Task._meta.get_field(known).verbose_name)) if known else ""  # type: ignore[union-attr]
+            self.add_error(known, told_beside(problem, label))
 
 
 def new_task(request: HttpRequest) -> HttpResponse:

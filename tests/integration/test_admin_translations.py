@@ -139,6 +139,24 @@ def test_the_form_of_a_task_refuses_in_the_language_that_was_chosen(chinese: Cli
     assert '调度表达式 "61 * * * *" 的分字段为 "61"；允许的是 0 至 59' in page
 
 
+def test_the_form_of_a_task_names_fields_by_their_labels(chinese: Client, admin_client: Client) -> None:
+    form = {**FORM, "timeout": "-5", "tags": "good, a b"}
+
+    page = html.unescape(chinese.post(reverse("admin:scheduler_task_add"), form).content.decode())
+
+    assert "超时 必须是大于 0 且不超过 31536000 的数字，或空，但实际为 -5" in page
+    assert '标签 #2 必须是 1 到 50 个字符、不含空格和逗号的文本，但实际为 "a b"' in page
+    assert "task_timeout" not in page and "task_tags" not in page
+
+
+def test_a_new_task_names_fields_by_their_labels(admin_client: Client) -> None:
+    form = {"kind": "shell", "task_id": "a", "name": "A", "timeout": "-5"}
+
+    page = html.unescape(admin_client.post(reverse("admin:scheduler_task_new"), form).content.decode())
+
+    assert "Timeout must be a number above 0 up to 31536000 or empty, but -5 was found" in page
+
+
 def test_an_import_is_refused_in_the_language_that_was_chosen(chinese: Client) -> None:
     text = '[{"task_id": "a", "task_name": "A", "task_exec": "true", "task_timout": 5}]'
 
