@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 from scheduler import selectors
 from scheduler.charts import Node, graph_chart
 from scheduler.choices import Status
+from scheduler.engine.zones import shown_zone
 from scheduler.models import Execution, Task
 from scheduler.selectors import GraphNode
 from scheduler.sentences import clock
@@ -197,18 +198,37 @@ def task_graph(
 ) -> SafeString:
     """Return the picture of tasks with their latest outcomes; three queries, and one more a thousand tasks."""
     running = set(Execution.objects.running().filter(task__in=pks).values_list("task_id", flat=True))
+    rows = selectors.graph_nodes(pks)
+    # Times of different zones stand side by side: without the zone, what follows would seem to run before.
+    tells_zone = len({row.zone for row in rows if row.finished_at is not None}) > 1
     nodes = [
-        _node(node, present, is_running=node.pk in running, is_outside=node.pk in outside, current=current)
-        for node in selectors.graph_nodes(pks)
+        _node(
+            row,
+            present,
+            is_running=row.pk in running,
+            is_outside=row.pk in outside,
+            current=current,
+            tells_zone=tells_zone,
+        )
+        for row in rows
     ]
     return graph_chart(nodes, edges, label=_("Tasks and their dependencies")) if nodes else SafeString("")
 
 
 def _node(
-    node: GraphNode, present: datetime, *, is_running: bool, is_outside: bool, current: int | None
+    node: GraphNode,
+    present: datetime,
+    *,
+    is_running: bool,
+    is_outside: bool,
+    current: int | None,
+    tells_zone: bool,
 ) -> Node:
     word = str(Status(node.status).label) if node.status else _("Never ran")
-    note = [word] if node.finished_at is None else [word, clock(node.finished_at, node.zone, present)]
+    note = [word]
+    if node.finished_at is not None:
+        zone = f" {node.finished_at.astimezone(shown_zone(node.zone)):%Z}" if tells_zone else ""
+        note.append(clock(node.finished_at, node.zone, present) + zone)
     title = [node.name, node.task_id, word]
     if node.finished_at is not None:
         title.append(local_text(node.finished_at, node.zone))

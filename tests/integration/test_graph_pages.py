@@ -666,3 +666,19 @@ def test_five_hundred_tasks_are_one_light_page(site: Client, make_task: Any) -> 
 
     assert len(drawn(text_of(response))) == 500
     assert len(response.content) < 300_000
+
+
+def test_times_of_several_zones_are_told_with_their_zone(site: Client, make_task: Any) -> None:
+    add_outcomes(make_task("a", task_timezone="Europe/Berlin"), 1, Status.SUCCESS)
+    add_outcomes(make_task("b", task_timezone="UTC", task_dependencies=["a"]), 1, Status.SUCCESS)
+    add_outcomes(make_task("c", task_timezone="UTC", task_dependencies=["b"]), 1, Status.SUCCESS)
+
+    whole = text_of(site.get(reverse(GRAPH)))
+    of_one_zone = text_of(site.get(reverse(GRAPH), {"around": "c", "depth": "1"}))
+
+    assert {words.rsplit(" ", 1)[1] for words in notes(whole)} == {"CEST", "UTC"}
+    assert all(re.search(r"\d\d:\d\d$", words) for words in notes(of_one_zone))
+
+
+def notes(html: str) -> list[str]:
+    return re.findall(r'class="g-note"[^>]*>([^<]*)<', html)
