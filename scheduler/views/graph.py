@@ -25,8 +25,9 @@ from scheduler.templatetags.scheduler_site import local_text
 from scheduler.views.cards import tag_links
 from scheduler.views.shell import choice, live_part, now, page, query, require, text_of, whole_number
 
-MOST_TASKS = 500
-MOST_EDGES = 700  # of a graph that is cut anyway, so that a dense one stays a light page
+MOST_TASKS = 550
+TASK_WEIGHT = 4  # bytes of a task in those of an edge
+MOST_WEIGHT = 2800  # of a graph that is cut anyway, so that a dense one stays a light page
 MOST_ALONE = 200
 MOST_FOUND = 20
 DEPTHS = (1, 2, 3)
@@ -141,8 +142,8 @@ def _shown(asked: Asked) -> Shown:
 def bounded(pks: set[int], edges: Sequence[Edge], most: int, *, first: int | None = None) -> set[int]:
     """Return at most so many tasks: those nearest to `first`, or whole connected parts, the largest first.
 
-    The last part is cut where it grows too large, from its task with the most edges outwards. What is cut has not too
-    many edges either.
+    The last part is cut where it grows too large, from its task with the most edges outwards. What is cut is not too
+    dense either: with two edges a task it keeps nearly 470 of them.
     """
     if len(pks) <= most:
         return pks
@@ -159,10 +160,10 @@ def bounded(pks: set[int], edges: Sequence[Edge], most: int, *, first: int | Non
             parts.append(part)
     parts.sort(key=len, reverse=True)
     shown: set[int] = set()
-    drawn = 0
+    weight = 0
     for pk in [pk for part in parts for pk in part][:most]:
-        drawn += sum(1 for other in near.get(pk, ()) if other in shown)
-        if drawn > MOST_EDGES:
+        weight += TASK_WEIGHT + sum(1 for other in near.get(pk, ()) if other in shown)
+        if weight > MOST_WEIGHT:
             break
         shown.add(pk)
     return shown
