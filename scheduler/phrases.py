@@ -26,6 +26,9 @@ PLACES = {
 INNER = ("what", "why", "allowed", "found", "value")
 HINT = re.compile(r'(?s)(?P<said>.*)(?P<hint>; did you mean "(?P<name>[^"]*)"\?)')
 
+#: The one thing that English pages tell otherwise: a status of two words is one word in what was stored.
+ENDED = re.compile(r"\b(upstream [\w-]+ ended) (technical|business)_failure\b")
+
 PHRASES = [
     # how executions end
     gettext_noop("the command left no exit code"),
@@ -104,6 +107,10 @@ PHRASES = [
     gettext_noop("the schedule has %(number)s characters; at most %(high)s are allowed"),
     gettext_noop("the schedule has the character %(name)s; allowed are letters, digits, spaces and *,-/#?@"),
     gettext_noop("the schedule %(found)s is no known alias; allowed are %(known)s"),
+    gettext_noop(
+        "the schedule %(found)s has 1 field; allowed are five (minute, hour, day of month, month, day of week) or six "
+        "with seconds first; there is no year field"
+    ),
     gettext_noop(
         "the schedule %(found)s has %(number)s fields; allowed are five (minute, hour, day of month, month, "
         "day of week) or six with seconds first; there is no year field"
@@ -235,7 +242,7 @@ def add_phrases(texts: list[str]) -> None:
 def retold(text: str) -> str:
     """Return what was said in the language of the reader; as it is, when it is no phrase."""
     language = get_language() or "en"
-    return text if language.startswith("en") else _retold(text, language)
+    return ENDED.sub(r"\1 in \2 failure", text) if language.startswith("en") else _retold(text, language)
 
 
 @lru_cache(maxsize=4096)

@@ -121,8 +121,9 @@ def _split(expression: str) -> list[str]:
         text = ALIASES[text]
     fields = text.split()
     if len(fields) not in (5, 6):
+        count = "1 field" if len(fields) == 1 else f"{len(fields)} fields"
         raise InvalidScheduleError(
-            f'the schedule "{expression}" has {len(fields)} fields; allowed are five (minute, hour, day of month, '
+            f'the schedule "{expression}" has {count}; allowed are five (minute, hour, day of month, '
             "month, day of week) or six with seconds first; there is no year field"
         )
     return fields if len(fields) == 6 else ["0", *fields]

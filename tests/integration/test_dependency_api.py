@@ -280,7 +280,7 @@ def test_a_skipped_task_says_why_and_what_it_did_before(engine: Engine, editor: 
 
     sentences = told(editor, "b")
 
-    assert f"upstream a ended technical_failure, execution {failed.pk}." in sentences[0]
+    assert f"upstream a ended in technical failure, execution {failed.pk}." in sentences[0]
     assert sentences[1].startswith(f"Execution {ran.pk} (attempt 1) ended as “Success”")
 
 

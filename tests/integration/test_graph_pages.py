@@ -321,7 +321,7 @@ def test_the_page_of_a_run_shows_graph_lanes_and_reasons(site: Client, engine: E
     assert shown["c"] == "g-node s-running g-running"
     assert shown["d"] == "g-node s-skipped g-off"
     assert edges_in(html) == 4
-    assert f"upstream b ended business_failure, execution {engine.latest('b').pk}" in html
+    assert f"upstream b ended in business failure, execution {engine.latest('b').pk}" in html
     assert html.count('class="s-lane-name"') == 4
 
 

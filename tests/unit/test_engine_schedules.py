@@ -124,6 +124,7 @@ def test_leap_day_is_found_across_the_year_2100() -> None:
     ("expression", "message"),
     [
         ("", "has 0 fields; allowed are five"),
+        ("hourly", "has 1 field; allowed are five"),
         ("* * * *", "has 4 fields; allowed are five"),
         ("0 0 0 1 1 * 2030", "has 7 fields; allowed are five .* there is no year field"),
         ("0," * 200 + "0 * * * *", "has 409 characters; at most 255 are allowed"),

@@ -82,6 +82,13 @@ def test_english_readers_see_what_was_said(reason: str) -> None:
         assert retold(reason) == reason
 
 
+def test_a_status_of_two_words_is_told_as_words_in_english() -> None:
+    with translation.override("en"):
+        told = retold("upstream nightly_load ended technical_failure, execution 812")
+
+    assert told == "upstream nightly_load ended in technical failure, execution 812"
+
+
 def test_what_is_no_phrase_stays_as_it_is() -> None:
     for text in ("550 mailbox unavailable", "HTTP 404: no_such_hook", "100 % of it %(x)s", ""):
         assert in_chinese(text) == text
