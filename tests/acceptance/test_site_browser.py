@@ -327,6 +327,42 @@ def test_long_names_and_lists_of_permissions_make_no_page_wider_than_the_screen(
     assert run["x"] + run["width"] <= width
 
 
+def test_what_leads_out_of_the_history_stays_beside_its_title_on_a_phone(
+    page: Any, live_server: Any, make_task: Any
+) -> None:
+    task = make_task("a", task_name="A rather long name of a task that needs several lines")
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(f"{live_server.url}/admin/scheduler/task/{task.pk}/")
+    page.get_by_role("link", name="History", exact=True).click()
+    head = page.locator("#s-dialog-body .s-head")
+    head.wait_for()
+
+    title, link, close = (
+        one.bounding_box()
+        for one in (head.get_by_role("heading"), head.get_by_text("As a page"), head.get_by_label("Close"))
+    )
+
+    assert title["x"] + title["width"] <= link["x"]
+    assert link["x"] + link["width"] <= close["x"] and close["x"] + close["width"] <= 390
+    assert abs(link["y"] + link["height"] / 2 - close["y"] - close["height"] / 2) < 3
+
+
+def test_checkboxes_of_a_rule_on_the_form_of_a_task_stand_beside_their_words(
+    page: Any, live_server: Any, make_task: Any
+) -> None:
+    task = make_task("a")
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.goto(f"{live_server.url}/admin/scheduler/task/{task.pk}/change/")
+    page.get_by_role("button", name="Add a rule").click()
+    page.locator(".n-chip").first.wait_for()
+
+    chip, box = (
+        page.locator(place).first.bounding_box() for place in (".n-chip", ".n-chip input[type=checkbox]")
+    )
+
+    assert abs(chip["y"] + chip["height"] / 2 - box["y"] - box["height"] / 2) < 1.5
+
+
 @pytest.mark.parametrize("width", [390, 768, 1024])
 def test_charts_show_the_newest_without_scrolling(page: Any, live_server: Any, width: int) -> None:
     seed_demonstration(now=datetime.now(UTC), days=3, task_count=12)
