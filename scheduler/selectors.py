@@ -94,7 +94,12 @@ class LogPart:
 
 
 def read_log(
-    execution: Execution, *, offset: int = 0, tail: int | None = None, limit: int = 1_000_000
+    execution: Execution,
+    *,
+    offset: int = 0,
+    tail: int | None = None,
+    limit: int = 1_000_000,
+    left_out: str = "[… %(count)d bytes left out …]",
 ) -> LogPart:
     """Return stored output from `offset` on, at most about `limit` bytes; left-out output is stated in a line.
 
@@ -103,6 +108,7 @@ def read_log(
 
     Args:
         tail: begin so many bytes (at most `limit`) before the end instead.
+        left_out: what that line says, with a place for their count; pages say it in the language of the reader.
     """
     pieces = ExecutionLog.objects.filter(execution=execution.pk)
     if tail is not None:
@@ -117,7 +123,7 @@ def read_log(
         if piece.offset > at:
             gap = piece.offset - at
             omitted += gap
-            texts.append(f"\n[… {gap} bytes left out …]\n")
+            texts.append(f"\n{left_out % {'count': gap}}\n")
         texts.append(_text_from(piece, max(at - piece.offset, 0)))
         at = piece.offset + piece.size
         if at - offset - omitted >= limit:

@@ -10,6 +10,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.template.loader import render_to_string
 from django.urls import reverse
+from django.utils.translation import gettext as _
 
 from scheduler import selectors
 from scheduler.choices import ACTIVE, FAILED
@@ -41,7 +42,7 @@ def execution_page(request: HttpRequest, pk: int) -> HttpResponse:
         "execution": execution,
         "task": execution.task,
         "facts": facts,
-        "part": selectors.read_log(execution, tail=FIRST_BYTES),
+        "part": selectors.read_log(execution, tail=FIRST_BYTES, left_out=left_out()),
         "is_active": execution.status in ACTIVE,
         "attempts": _attempts(execution),
         "of_run": _run(request, execution)[0],
@@ -52,6 +53,11 @@ def execution_page(request: HttpRequest, pk: int) -> HttpResponse:
         "cards": list(asked(execution_page_cards, request, execution=execution)),
     }
     return page(request, "scheduler/execution.html", context)
+
+
+def left_out() -> str:
+    """Return what stands in a log on a page in the place of output that was not kept; a download says it in English."""
+    return _("[… %(count)d bytes left out …]")
 
 
 def _with_names() -> Any:
@@ -141,7 +147,7 @@ def log(request: HttpRequest, pk: int) -> HttpResponseBase:
         whole["X-Content-Type-Options"] = "nosniff"
         return whole
     offset = whole_number(request, "offset", 0, least=0, most=10**11)
-    part = selectors.read_log(execution, offset=offset, limit=PART_BYTES)
+    part = selectors.read_log(execution, offset=offset, limit=PART_BYTES, left_out=left_out())
     response = HttpResponse(part.text, content_type="text/plain; charset=utf-8")
     response["X-Content-Type-Options"] = "nosniff"
     response["X-Next-Offset"] = str(part.next_offset)

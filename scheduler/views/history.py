@@ -14,6 +14,7 @@ from scheduler.choices import ACTIVE, Status
 from scheduler.models import Execution, Task
 from scheduler.paging import BadCursorError, KeysetPage
 from scheduler.statistics import Typical, typical
+from scheduler.views.execution import left_out
 from scheduler.views.shell import choice, page, query, require
 
 PAGE = 20
@@ -65,6 +66,6 @@ def log_pane(request: HttpRequest, pk: int) -> HttpResponse:
     """Return the end of the log of one execution, to stand beside the history."""
     require(request, "view_execution")
     execution = get_object_or_404(Execution.objects.select_related("task"), pk=pk)
-    part = selectors.read_log(execution, tail=PANE_BYTES)
+    part = selectors.read_log(execution, tail=PANE_BYTES, left_out=left_out())
     context = {"execution": execution, "part": part, "is_active": execution.status in ACTIVE}
     return render(request, "scheduler/_log_pane.html", context)

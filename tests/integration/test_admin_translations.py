@@ -20,11 +20,12 @@ from django.urls import reverse
 from django.utils import translation
 
 from scheduler.charts.scales import short_duration
+from scheduler.models import ExecutionLog
 from scheduler.services.accounts import make_roles
 from tests import site_pages
 from tests.conftest import is_required
 from tests.integration.test_admin import FORM
-from tests.simulation import Engine, F
+from tests.simulation import Engine, F, S
 
 CATALOGUE = Path("schedsite/locale/zh_Hans/LC_MESSAGES/django.po")
 ROOTS = ("scheduler", "notifications", "schedsite", "templates")
@@ -234,3 +235,19 @@ def test_the_lists_of_permissions_are_worked_in_chinese(chinese: Client) -> None
 def test_axes_name_durations_in_chinese() -> None:
     with translation.override("zh-hans"):
         assert [short_duration(seconds) for seconds in (0.5, 90, 5400)] == ["0.5秒", "1.5分", "1时30"]
+
+
+def test_a_log_on_a_page_says_in_chinese_what_was_left_out(chinese: Client, make_task: Any) -> None:
+    engine = Engine(make_task)
+    engine.task("a")
+    execution = engine.start("a")
+    engine.end(a=S)
+    ExecutionLog.objects.create(execution=execution, offset=0, size=5, text="head\n")
+    ExecutionLog.objects.create(execution=execution, offset=15, size=5, text="tail\n")
+
+    page = chinese.get(reverse("admin:scheduler_execution_change", args=[execution.pk])).content.decode()
+    log = reverse("admin:scheduler_execution_log", args=[execution.pk])
+    part = chinese.get(log, {"offset": "0"}).content.decode()
+    pane = chinese.get(reverse("admin:scheduler_execution_log_pane", args=[execution.pk])).content.decode()
+
+    assert all("[… 略去 10 字节 …]" in text for text in (page, part, pane))
