@@ -466,3 +466,19 @@ def test_a_schedule_that_could_not_be_read_is_read_once_the_connection_is_back(
 
     assert page.locator("#s-offline").is_hidden()
     page.complaints.clear()  # the browser itself reports the requests that were made to fail
+
+
+def test_the_form_of_a_task_says_that_the_connection_is_away(
+    page: Any, live_server: Any, make_task: Any
+) -> None:
+    task = make_task("a")
+    page.goto(f"{live_server.url}/admin/scheduler/task/{task.pk}/change/")
+
+    page.route("**/schedule-hint/*", lambda route: route.abort())
+    page.locator("#id_schedule").fill("0 2 * * *")
+    page.locator("#s-offline").filter(has_text="The connection is away").wait_for()
+    page.unroute("**/schedule-hint/*")
+    page.locator("#schedule-hint").get_by_text("At 02:00").wait_for()
+
+    assert page.locator("#s-offline").is_hidden()
+    page.complaints.clear()  # the browser itself reports the requests that were made to fail

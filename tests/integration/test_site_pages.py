@@ -300,6 +300,18 @@ def test_the_first_thing_to_reach_with_the_keyboard_skips_to_the_content(site: C
         assert 'id="content"' in body
 
 
+def test_every_page_of_the_shell_can_ask_note_and_say_that_the_connection_is_away(
+    site: Client, everything: dict[str, int]
+) -> None:
+    for name, address in site_pages.walk(site_pages.keys()):
+        html = text_of(site.get(address))
+        if 'id="page"' not in html:  # the description of the API
+            continue
+
+        for part in ("s-dialog", "s-dialog-body", "s-confirm", "s-confirm-text", "s-notes", "s-offline"):
+            assert html.count(f'id="{part}"') == 1, (name, part)
+
+
 # --- counts of queries and weight ----------------------------------------------------------------
 
 
