@@ -280,6 +280,51 @@ def test_a_form_without_its_token_is_refused_in_the_look_of_the_site(db: None) -
     assert "This form is out of date" in text_of(answer) and "<style" not in text_of(answer)
 
 
+@pytest.mark.parametrize("header", [{"HX-Request": "true"}, {"X-Requested-With": "XMLHttpRequest"}])
+def test_a_script_of_a_reader_who_is_logged_out_gets_no_page_to_log_in(
+    client: Client, make_task: Any, header: dict[str, str]
+) -> None:
+    task = make_task("a")
+    execution = add_outcomes(task, 1)[0]
+    reads = [
+        reverse("admin:scheduler_task_changelist"),
+        reverse("admin:scheduler_execution_log", args=[execution.pk]) + "?offset=0",
+        reverse("admin:scheduler_schedule_hint"),
+    ]
+
+    answers = [client.get(address, headers=header) for address in reads]
+    answers.append(client.post(reverse("admin:scheduler_task_run", args=[task.pk]), headers=header))
+
+    for answer in answers:
+        assert (answer.status_code, text_of(answer)) == (401, "You are logged out.")
+        assert answer.headers["Cache-Control"] == "no-store"
+    assert Execution.objects.count() == 1
+
+
+def test_a_script_of_a_reader_without_any_cookie_is_told_the_same(make_task: Any) -> None:
+    run = reverse("admin:scheduler_task_run", args=[make_task("a").pk])
+
+    answer = Client(enforce_csrf_checks=True).post(run, headers=HTMX)
+
+    assert answer.status_code == 401
+
+
+def test_the_browser_of_a_reader_who_is_logged_out_is_led_to_the_page_to_log_in(
+    client: Client, db: None
+) -> None:
+    address = reverse("admin:scheduler_task_changelist")
+
+    answer = client.get(address)
+
+    assert (answer.status_code, answer.headers["Location"]) == (302, f"/admin/login/?next={address}")
+
+
+def test_a_refusal_of_a_script_stays_one_for_those_who_are_logged_in(make_task: Any) -> None:
+    run = reverse("admin:scheduler_task_run", args=[make_task("a").pk])
+
+    assert member("Viewer").post(run, headers=HTMX).status_code == 403
+
+
 def test_the_language_is_chosen_before_logging_in(client: Client, db: None) -> None:
     login = f"{reverse('admin:login')}?next=/admin/scheduler/task/"
     form = text_of(client.get(login)).split('id="language-form"')[1].split("</form>")[0]

@@ -72,6 +72,16 @@
 
   const tell = (isAway) => document.dispatchEvent(new CustomEvent("schedsite:offline", { detail: isAway }));
 
+  // Returns a part of a log, or nothing when the reader is logged out; all else that is no part is a failure.
+  async function read(log, offset) {
+    const headers = { Accept: "text/plain", "X-Requested-With": "XMLHttpRequest" };
+    const answer = await fetch(`${log.dataset.url}?offset=${offset}`, { headers });
+    if (answer.status === 401) { document.dispatchEvent(new CustomEvent("schedsite:logged-out")); return null; }
+    const until = answer.headers.get("X-Next-Offset");
+    if (!answer.ok || answer.redirected || until === null) throw new Error(String(answer.status));
+    return { text: await answer.text(), until: Number(until), isActive: answer.headers.get("X-Is-Active") === "1" };
+  }
+
   function follow(log) {
     const box = document.querySelector("[data-log-follow]");
     const isAtEnd = () => log.scrollTop + log.clientHeight >= log.scrollHeight - 24;
@@ -81,16 +91,15 @@
     if (box) box.addEventListener("change", () => { if (box.checked) log.scrollTop = log.scrollHeight; });
     async function next() {
       try {
-        const answer = await fetch(`${log.dataset.url}?offset=${log.dataset.offset}`, { headers: { Accept: "text/plain" } });
-        if (!answer.ok) throw new Error(String(answer.status));
+        const part = await read(log, log.dataset.offset);
+        if (!part) { document.addEventListener("schedsite:logged-in", next, { once: true }); return; }
         tell(false);
-        const text = await answer.text();
+        const { text } = part;
         const stays = box && !box.checked;
         if (text) { painters.get(log).paint(text); log.dispatchEvent(new CustomEvent("schedsite:grown")); }
-        log.dataset.offset = answer.headers.get("X-Next-Offset");
+        log.dataset.offset = part.until;
         if (text && !stays) log.scrollTop = log.scrollHeight;
-        const isActive = answer.headers.get("X-Is-Active") === "1";
-        if (!isActive && !text) { log.dataset.active = "0"; return; }
+        if (!part.isActive && !text) { log.dataset.active = "0"; return; }
         wait = text ? 250 : Math.min(wait * 1.3, 2000);
       } catch (error) {
         tell(true);
@@ -109,15 +118,25 @@
     const marker = document.createTextNode("");
     log.prepend(marker);
     const painter = new Painter(log);
-    for (let offset = 0; offset < end;) {
-      const answer = await fetch(`${log.dataset.url}?offset=${offset}`);
-      if (!answer.ok) { tell(true); button.disabled = false; return; }
-      const text = await answer.text();
-      const until = Number(answer.headers.get("X-Next-Offset"));
-      const bytes = new TextEncoder().encode(text);
-      painter.paint(until <= end ? text : new TextDecoder().decode(bytes.slice(0, end - offset)), marker);
-      if (until <= offset) break;
-      offset = until;
+    // What was painted so far would be painted again.
+    const giveUp = () => {
+      while (marker.previousSibling) marker.previousSibling.remove();
+      marker.remove();
+      button.disabled = false;
+    };
+    try {
+      for (let offset = 0; offset < end;) {
+        const part = await read(log, offset);
+        if (!part) { giveUp(); return; }
+        const bytes = new TextEncoder().encode(part.text);
+        painter.paint(part.until <= end ? part.text : new TextDecoder().decode(bytes.slice(0, end - offset)), marker);
+        if (part.until <= offset) break;
+        offset = part.until;
+      }
+    } catch {
+      tell(true);
+      giveUp();
+      return;
     }
     marker.remove();
     button.remove();

@@ -11,7 +11,7 @@
   // Asked by hx-trigger: nothing is replaced while it is not seen, while something in it is chosen or typed into.
   window.mayRefresh = (id) => {
     const part = byId(id);
-    if (!part || document.hidden || document.querySelector("dialog[open]")) return false;
+    if (!part || document.hidden || isLoggedOut() || document.querySelector("dialog[open]")) return false;
     if (part.querySelector("input[type=checkbox]:checked")) return false;
     return !part.contains(document.activeElement) || !document.activeElement.matches("input:not([type=checkbox]), textarea, select");
   };
@@ -109,12 +109,60 @@
   document.addEventListener("htmx:responseError", (event) => {
     const { status } = event.detail.xhr;
     if (status >= 500) tryAgain(event.detail);
-    if (status === 401 || status === 403) window.location.reload();
+    if (status === 401) setLoggedOut(true);
+    if (status === 403) window.location.reload();
   });
   document.addEventListener("htmx:afterOnLoad", (event) => {
     if (event.detail.xhr.status >= 400) return;
     setOffline(false);
+    setLoggedOut(false);
     window.clearTimeout(again.get(event.detail.elt));
+  });
+
+  // --- logged out ----------------------------------------------------------------------------------
+
+  // Nothing is asked for nor sent until the reader has logged in again elsewhere, so that nothing typed is lost.
+  const isLoggedOut = () => byId("s-logged-out")?.hidden === false;
+  function setLoggedOut(isOut) {
+    const banner = byId("s-logged-out");
+    if (!banner || banner.hidden === !isOut) return;
+    banner.hidden = !isOut;
+    if (!isOut) { document.dispatchEvent(new CustomEvent("schedsite:logged-in")); return; }
+    setOffline(false);
+    const link = banner.querySelector("a");
+    link.search = new URLSearchParams({ next: window.location.pathname + window.location.search });
+    for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();  // they cover the link
+  }
+  document.addEventListener("schedsite:logged-out", () => setLoggedOut(true));
+
+  async function askWhetherLoggedIn() {
+    if (!isLoggedOut() || document.hidden) return;
+    try {
+      const { probe } = byId("s-logged-out").dataset;
+      const answer = await fetch(probe, { headers: { "X-Requested-With": "XMLHttpRequest" }, cache: "no-store" });
+      if (answer.ok) setLoggedOut(false);
+    } catch {
+      // The connection is away: the banner stays, and the next time the reader comes back asks again.
+    }
+  }
+  window.addEventListener("focus", askWhetherLoggedIn);
+  document.addEventListener("visibilitychange", askWhetherLoggedIn);
+
+  // Logging in changes the token that forms carry; the cookie has the present one.
+  const token = () => document.cookie.match(/(?:^|; )csrftoken=([^;]+)/)?.[1];
+  document.addEventListener("submit", (event) => {
+    if (event.target.method !== "post") return;
+    if (isLoggedOut()) {
+      event.preventDefault();
+      event.stopPropagation();
+      byId("s-logged-out").querySelector("a").focus();
+      return;
+    }
+    const field = event.target.elements.csrfmiddlewaretoken;
+    if (field && token()) field.value = token();
+  }, true);
+  document.addEventListener("htmx:configRequest", ({ detail }) => {
+    if (detail.verb === "post" && token()) detail.parameters.csrfmiddlewaretoken = token();
   });
 
   // --- choosing several ----------------------------------------------------------------------------
