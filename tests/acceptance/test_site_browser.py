@@ -482,3 +482,41 @@ def test_the_form_of_a_task_says_that_the_connection_is_away(
 
     assert page.locator("#s-offline").is_hidden()
     page.complaints.clear()  # the browser itself reports the requests that were made to fail
+
+
+def test_a_press_that_was_lost_is_told_and_not_repeated(page: Any, live_server: Any, make_task: Any) -> None:
+    make_task("a", task_name="Alpha")
+    page.goto(f"{live_server.url}/admin/scheduler/task/")
+    run = page.get_by_role("button", name="Run now: Alpha")
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
+    page.clock.set_fixed_time(NOON)
+
+    answers = [
+        (lambda route: route.abort(), "No answer came: the connection is away."),
+        (lambda route: route.fulfill(status=503, body=""), "Not done: the database is busy. Press again."),
+        (lambda route: route.fulfill(status=500, body=""), "Not done: the site met an error."),
+        (lambda route: route.fulfill(status=403, body=""), "Not done: the site refused it."),
+    ]
+    for number, (answer, text) in enumerate(answers):
+        page.clock.set_fixed_time(NOON + timedelta(minutes=number))
+        page.route("**/run/", answer)
+        run.click()
+        page.locator("#s-notes").get_by_text(text).wait_for()
+        page.unroute("**/run/")
+
+    assert len(sent) == 4 and not Execution.objects.exists()
+    assert page.locator("#s-offline").is_hidden()
+    page.complaints.clear()  # the browser itself reports the requests that were made to fail
+
+
+def test_a_press_with_a_token_that_is_out_of_date_is_done(
+    page: Any, live_server: Any, make_task: Any
+) -> None:
+    make_task("a", task_name="Alpha")
+    page.goto(f"{live_server.url}/admin/scheduler/task/")
+    page.evaluate("document.querySelector('#task-form [name=csrfmiddlewaretoken]').value = 'x'.repeat(64)")
+
+    page.get_by_role("button", name="Run now: Alpha").click()
+
+    page.get_by_role("link", name="Alpha was started.").wait_for()

@@ -88,7 +88,7 @@
     note.textContent = text;
     if (link && link.startsWith("/")) note.href = link;
     byId("s-notes").append(note);
-    window.setTimeout(() => note.remove(), 8000);
+    window.setTimeout(() => note.remove(), level === "warning" ? 20000 : 8000);
   });
 
   // --- the connection ------------------------------------------------------------------------------
@@ -105,12 +105,19 @@
       if (elt.isConnected) window.htmx.ajax("GET", elt.getAttribute("hx-get"), { source: elt, target });
     }, 2000));
   }
-  document.addEventListener("htmx:sendError", (event) => tryAgain(event.detail));
-  document.addEventListener("htmx:responseError", (event) => {
-    const { status } = event.detail.xhr;
-    if (status >= 500) tryAgain(event.detail);
+  // What somebody pressed is not sent again by itself: it might be done twice. So they are told.
+  const isPressed = ({ elt, requestConfig }) => requestConfig.verb !== "get" && elt.matches("button");
+  const tellLost = (why) => document.dispatchEvent(
+    new CustomEvent("schedsite:note", { detail: { text: byId("s-notes").dataset[why], level: "warning" } }));
+  document.addEventListener("htmx:sendError", ({ detail }) => {
+    if (isPressed(detail)) tellLost("lost"); else tryAgain(detail);
+  });
+  document.addEventListener("htmx:responseError", ({ detail }) => {
+    const { status } = detail.xhr;
     if (status === 401) setLoggedOut(true);
-    if (status === 403) window.location.reload();
+    else if (isPressed(detail)) tellLost(status === 503 ? "busy" : status >= 500 ? "failed" : "refused");
+    else if (status >= 500) tryAgain(detail);
+    else if (status === 403) window.location.reload();
   });
   document.addEventListener("htmx:afterOnLoad", (event) => {
     if (event.detail.xhr.status >= 400) return;
