@@ -520,3 +520,66 @@ def test_a_press_with_a_token_that_is_out_of_date_is_done(
     page.get_by_role("button", name="Run now: Alpha").click()
 
     page.get_by_role("link", name="Alpha was started.").wait_for()
+
+
+@pytest.mark.parametrize("shape", ["cards", "table"])
+def test_the_focus_stays_on_what_was_pressed_and_survives_a_refresh(
+    page: Any, live_server: Any, make_task: Any, shape: str
+) -> None:
+    task = make_task("a", task_name="Alpha", task_schedule="0 2 * * *")
+    other = make_task("b", task_name="Beta")
+    focused = "document.activeElement.id"
+    page.clock.install()
+    page.goto(f"{live_server.url}/admin/scheduler/task/?view={shape}")
+
+    page.get_by_role("button", name="Run now: Alpha").focus()
+    page.keyboard.press("Enter")
+    page.get_by_role("link", name="Alpha was started.").wait_for()
+    after_run = page.evaluate(focused)
+    page.get_by_role("button", name="Pause: Alpha").focus()
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Resume: Alpha").wait_for()
+    after_pause = page.evaluate(focused)
+    page.locator(f"#history-task-{task.pk}").focus()
+    store_executions(other, 1, Status.TIMEOUT)
+    page.clock.run_for(11_000)
+    page.locator(f"#task-{other.pk} .s-light.s-bad").wait_for()
+
+    assert (after_run, after_pause) == (f"run-task-{task.pk}", f"switch-task-{task.pk}")
+    assert page.evaluate(focused) == f"history-task-{task.pk}"
+
+
+def test_the_focus_stays_in_the_history_when_it_is_narrowed_and_paged(
+    page: Any, live_server: Any, make_task: Any
+) -> None:
+    store_executions(make_task("a"), 25)
+    page.goto(f"{live_server.url}/admin/scheduler/task/")
+    page.get_by_role("link", name="History", exact=True).click()
+    dialog = page.locator("#s-dialog[open]")
+    words = "document.activeElement.textContent"
+
+    dialog.get_by_role("link", name="Success").focus()
+    page.keyboard.press("Enter")
+    dialog.locator("[aria-current]").filter(has_text="Success").wait_for()
+    narrowed = page.evaluate(words)
+    dialog.get_by_role("link", name="Older").focus()
+    page.keyboard.press("Enter")
+    dialog.get_by_role("link", name="Newer").wait_for()
+    on_the_last_page = page.evaluate(words)
+    page.keyboard.press("Enter")
+    dialog.get_by_role("link", name="Older").wait_for()
+
+    assert (narrowed, on_the_last_page) == ("Success", "Newer")
+    assert page.evaluate(words) == "Older"
+
+
+def test_no_id_stands_twice_on_a_page(page: Any, live_server: Any, make_task: Any) -> None:
+    seed_demonstration(now=datetime.now(UTC), days=2, task_count=12)
+
+    for shape in ("cards", "table"):
+        page.goto(f"{live_server.url}/admin/scheduler/task/?view={shape}")
+        page.locator("[id^=history-task-]").first.click()
+        page.locator("#s-dialog[open] tbody tr").first.wait_for()
+        ids = page.locator("[id]").evaluate_all("all => all.map((one) => one.id)")
+
+        assert sorted(set(ids)) == sorted(ids)

@@ -4,7 +4,8 @@
   const byId = (id) => document.getElementById(id);
 
   // htmx would add a style of its own, which the Content-Security-Policy refuses, and keep pages in localStorage.
-  Object.assign(window.htmx.config, { includeIndicatorStyles: false, historyCacheSize: 0, selfRequestsOnly: true });
+  // It would also leave buttons that it has swapped in without their duties for 20 ms: a press would leave the page.
+  Object.assign(window.htmx.config, { includeIndicatorStyles: false, historyCacheSize: 0, selfRequestsOnly: true, defaultSettleDelay: 0 });
 
   // --- parts that refresh themselves ---------------------------------------------------------------
 
@@ -47,6 +48,8 @@
     if (dialog && event.target.id === "s-dialog-body") {
       dialog.setAttribute("aria-label", dialog.querySelector("h2")?.textContent || "");
       if (!dialog.open) dialog.showModal();
+      // On the last page the button that was pressed is gone; htmx keeps the focus on all that is still there.
+      else if (!dialog.contains(document.activeElement)) (byId("history-newer") || byId("history-older") || dialog.querySelector("[data-close]"))?.focus();
     }
     if (event.target.id === "s-log-pane") showWhose(event.target, event.detail.requestConfig?.elt);
     // What was wrong with the schedule that was sent says nothing of the one that is typed now.
