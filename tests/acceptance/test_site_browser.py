@@ -99,16 +99,47 @@ def test_a_log_is_searched_and_read_from_its_beginning(page: Any, live_server: A
 
     page.goto(f"{live_server.url}/admin/scheduler/execution/{execution.pk}/change/")
     shortened = page.locator("#log").text_content()
+    page.get_by_label("Search in the log").fill("first line")
+    in_part = page.locator("[data-log-found]").text_content()
     page.get_by_role("button", name="before").click()
     page.locator("#log").filter(has_text="the very first line").wait_for()
+    in_all = page.locator("[data-log-found]").text_content()
     page.get_by_label("Search in the log").fill("needle")
     found = page.locator("[data-log-found]").text_content()
     page.keyboard.press("Enter")
 
     assert "the very first line" not in shortened
     assert page.locator("#log").text_content() == "".join(texts)
+    assert (in_part, in_all) == ("0 in the part that is shown", "1")
     assert found == "2"
     assert page.locator("[data-log-found]").text_content() == "1 / 2"
+
+
+def test_a_match_is_found_across_parts_and_colours_and_of_one_character(
+    page: Any, live_server: Any, make_task: Any
+) -> None:
+    execution = Execution.objects.create(
+        task=make_task("a"), status=Status.RUNNING, trigger="manual", queued_at=NOON, started_at=NOON
+    )
+    first, second = "İ \x1b[31mcheck\x1b[0mpoint (1", ".5)\n"
+    ExecutionLog.objects.create(execution=execution, offset=0, size=len(first.encode()), text=first)
+    page.goto(f"{live_server.url}/admin/scheduler/execution/{execution.pk}/change/")
+    field, found = page.get_by_label("Search in the log"), page.locator("[data-log-found]")
+    page.locator("#log").filter(has_text="point (1").wait_for()
+
+    counts = {}
+    for wanted in ("CHECKPOINT", "point", "(", "1.5", ".*"):
+        field.fill(wanted)
+        counts[wanted] = found.text_content()
+    field.fill("1.5)")
+    ExecutionLog.objects.create(
+        execution=execution, offset=len(first.encode()), size=len(second), text=second
+    )
+    found.filter(has_text="1").wait_for()
+    marked = page.evaluate("[...CSS.highlights.get('s-found')].map(String)")
+
+    assert counts == {"CHECKPOINT": "1", "point": "1", "(": "1", "1.5": "0", ".*": "0"}
+    assert marked == ["1.5)"]
 
 
 def test_a_task_is_made_from_a_template_with_the_keyboard_alone(

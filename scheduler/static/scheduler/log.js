@@ -140,6 +140,7 @@
     }
     marker.remove();
     button.remove();
+    log.dispatchEvent(new CustomEvent("schedsite:grown"));
   }
 
   // --- searching -------------------------------------------------------------------------------------
@@ -154,25 +155,35 @@
       show(0);
     }
 
+    // A match may begin in one piece of the text and end in another: pieces end where parts arrived or colours change.
     function collect() {
-      const wanted = field.value.toLowerCase();
       ranges = [];
-      if (wanted.length > 1) {
-        const walker = document.createTreeWalker(log, NodeFilter.SHOW_TEXT);
-        for (let node = walker.nextNode(); node && ranges.length < 5000; node = walker.nextNode()) {
-          const text = node.data.toLowerCase();
-          for (let at = text.indexOf(wanted); at >= 0 && ranges.length < 5000; at = text.indexOf(wanted, at + wanted.length)) {
-            const range = new Range();
-            range.setStart(node, at);
-            range.setEnd(node, at + wanted.length);
-            ranges.push(range);
-          }
+      if (!field.value) return;
+      const wanted = new RegExp(field.value.replace(/[.*+?^${}()|[\]\\\/]/g, "\\$&"), "giu");
+      const walker = document.createTreeWalker(log, NodeFilter.SHOW_TEXT);
+      let [node, begin] = [walker.nextNode(), 0];
+      const pieceAt = (at, isEnd) => {
+        while (node && (isEnd ? at > begin + node.length : at >= begin + node.length)) {
+          begin += node.length;
+          node = walker.nextNode();
         }
+        return [node, at - begin];
+      };
+      for (const match of log.textContent.matchAll(wanted)) {
+        const range = new Range();
+        const first = pieceAt(match.index, false);
+        range.setEnd(...pieceAt(match.index + match[0].length, true));
+        range.setStart(...first);
+        ranges.push(range);
+        if (ranges.length === 5000) break;
       }
     }
 
     function mark() {
-      found.textContent = field.value.length > 1 ? (here >= 0 ? `${here + 1} / ${ranges.length}` : String(ranges.length)) : "";
+      // Only what is on the page is searched.
+      const part = document.querySelector("[data-log-earlier]") ? ` ${found.dataset.part}` : "";
+      const count = here >= 0 ? `${here + 1} / ${ranges.length}` : String(ranges.length);
+      found.textContent = field.value ? count + part : "";
       if (!window.CSS || !CSS.highlights) return;
       CSS.highlights.set("s-found", new Highlight(...ranges));
       CSS.highlights.set("s-here", here >= 0 ? new Highlight(ranges[here]) : new Highlight());
@@ -189,7 +200,7 @@
 
     field.addEventListener("input", find);
     // What is searched for is found in what comes later too; the place in the log stays.
-    log.addEventListener("schedsite:grown", () => { if (field.value.length > 1) { collect(); mark(); } });
+    log.addEventListener("schedsite:grown", () => { if (field.value) { collect(); mark(); } });
     field.addEventListener("keydown", (event) => {
       if (event.key === "Enter") { event.preventDefault(); if (!ranges.length) find(); show(event.shiftKey ? -1 : 1); }
     });
