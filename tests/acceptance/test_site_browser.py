@@ -115,6 +115,36 @@ def test_a_log_is_searched_and_read_from_its_beginning(page: Any, live_server: A
     assert page.locator("[data-log-found]").text_content() == "1 / 2"
 
 
+def test_a_line_that_is_written_over_looks_the_same_live_and_after(
+    page: Any, live_server: Any, make_task: Any
+) -> None:
+    execution = Execution.objects.create(
+        task=make_task("a"), status=Status.RUNNING, trigger="manual", queued_at=NOON, started_at=NOON
+    )
+    parts = [
+        "\nbegin\r\n\x1b[33m10%\x1b[0m of all\r",
+        "20%",
+        " of all\r",
+        "\nnext 1\r\x1b[Knext 2\r\r\nlast \x1b[31m7\x1b[0m\rlast 8\r",
+    ]
+    address = f"{live_server.url}/admin/scheduler/execution/{execution.pk}/change/"
+    page.goto(address)
+    log = page.locator("#log")
+
+    shown, offset = [], 0
+    for part in parts:
+        ExecutionLog.objects.create(execution=execution, offset=offset, size=len(part), text=part)
+        offset += len(part)
+        page.wait_for_function(f"document.getElementById('log').dataset.offset === '{offset}'")
+        shown.append(log.text_content())
+    page.goto(address)
+    page.wait_for_function("!document.getElementById('log').textContent.includes('\\r')")
+
+    whole = "\nbegin\n20% of all\nnext 2\nlast 8"
+    assert shown == ["\nbegin\n10% of all", "\nbegin\n20%", "\nbegin\n20% of all", whole]
+    assert log.text_content() == whole
+
+
 def test_a_match_is_found_across_parts_and_colours_and_of_one_character(
     page: Any, live_server: Any, make_task: Any
 ) -> None:

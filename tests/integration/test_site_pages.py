@@ -687,6 +687,19 @@ def test_only_the_end_of_a_long_log_is_on_the_page(site: Client, make_task: Any)
     assert "data-log-earlier" in text_of(response)
 
 
+def test_a_log_on_a_page_keeps_its_carriage_returns_and_its_first_line_end(
+    site: Client, make_task: Any
+) -> None:
+    text = "\n10 %\r<20 %>\r\n"
+    execution = add_outcomes(make_task("a"), 1)[0]
+    ExecutionLog.objects.create(execution=execution, offset=0, size=len(text), text=text)
+
+    for name in ("scheduler_execution_change", "scheduler_execution_log_pane"):
+        html = text_of(site.get(reverse(f"admin:{name}", args=[execution.pk])))
+
+        assert ">\n\n10 %&#13;&lt;20 %&gt;&#13;\n</pre>" in html
+
+
 def test_the_log_is_sent_in_parts(site: Client, make_task: Any) -> None:
     execution = add_outcomes(make_task("a"), 1)[0]
     for number in range(10):

@@ -10,7 +10,8 @@
   const UNFINISHED = /\x1b(?:\[[0-9;:?<=>]*[ -\/]*|\][^\x07\x1b]{0,200})?$/;
 
   class Painter {
-    constructor(target) { this.target = target; this.classes = new Set(); this.rest = ""; }
+    // `line` is what of the last line is painted, which a carriage return lets the next text write over.
+    constructor(target) { this.target = target; this.classes = new Set(); this.rest = ""; this.line = []; this.isAtReturn = false; }
 
     paint(text, atStart = null) {
       const parts = document.createDocumentFragment();
@@ -29,13 +30,31 @@
     }
 
     add(parts, raw) {
-      const text = raw.replace(/\r\n/g, "\n").replace(/[^\n]*\r(?=[^\n])/g, "").replace(/\r/g, "");
+      // What a return at the end means, only the text after it tells: the end of a line, or a line that is written over.
+      let text = ((this.isAtReturn ? "\r" : "") + raw).replace(/\r+/g, "\r");
+      this.isAtReturn = text.endsWith("\r");
+      text = text.replace(/\r$/, "").replace(/\r\n/g, "\n");
       if (!text) return;
-      if (!this.classes.size) { parts.append(text); return; }
-      const span = document.createElement("span");
-      span.className = [...this.classes].join(" ");
-      span.textContent = text;
-      parts.append(span);
+      if (text.split("\n", 1)[0].includes("\r")) {
+        for (const node of this.line) node.remove();
+        this.line = [];
+      }
+      if (text.includes("\r")) text = text.split("\n").map((line) => line.slice(line.lastIndexOf("\r") + 1)).join("\n");
+      const end = text.lastIndexOf("\n") + 1;
+      if (end) { this.put(parts, text.slice(0, end)); this.line = []; }
+      if (end < text.length) this.line.push(this.put(parts, text.slice(end)));
+    }
+
+    put(parts, text) {
+      let node = document.createTextNode(text);
+      if (this.classes.size) {
+        const span = document.createElement("span");
+        span.className = [...this.classes].join(" ");
+        span.append(node);
+        node = span;
+      }
+      parts.append(node);
+      return node;
     }
 
     change(codes) {
@@ -177,6 +196,7 @@
         ranges.push(range);
         if (ranges.length === 5000) break;
       }
+      here = Math.min(here, ranges.length - 1);  // a line that is written over takes its matches with it
     }
 
     function mark() {
