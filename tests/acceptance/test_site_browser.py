@@ -644,3 +644,27 @@ def test_no_id_stands_twice_on_a_page(page: Any, live_server: Any, make_task: An
         ids = page.locator("[id]").evaluate_all("all => all.map((one) => one.id)")
 
         assert sorted(set(ids)) == sorted(ids)
+
+
+def test_a_double_click_runs_once_even_when_the_answer_comes_between(
+    page: Any, live_server: Any, make_task: Any
+) -> None:
+    make_task("a", task_name="Alpha")
+    page.goto(f"{live_server.url}/admin/scheduler/task/")
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
+    run = page.get_by_role("button", name="Run now: Alpha")
+    started = page.get_by_role("link", name="Alpha was started.")
+
+    page.clock.set_fixed_time(NOON)
+    run.click()
+    started.wait_for()
+    run.click()
+    run.dblclick()
+    Execution.objects.update(status=Status.SUCCESS, finished_at=NOON)
+    page.clock.set_fixed_time(NOON + timedelta(seconds=2))
+    run.dblclick()
+    started.nth(1).wait_for()
+
+    assert len(sent) == 2
+    assert Execution.objects.count() == 2

@@ -108,8 +108,22 @@
       if (elt.isConnected) window.htmx.ajax("GET", elt.getAttribute("hx-get"), { source: elt, target });
     }, 2000));
   }
+  // A second press within a second, or before the answer, is a double click or a key held down: it is not meant. The
+  // first answer may have replaced the button, so what counts is its id; disabling it would take the focus from it.
+  const pressedAt = new Map();
+  const underWay = new Set();
+  const keyOf = ({ requestConfig }) => requestConfig.elt.id || requestConfig.elt;
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    if (!isPressed(event.detail)) return;
+    const key = keyOf(event.detail);
+    const isTooSoon = underWay.has(key) || Date.now() - (pressedAt.get(key) ?? -Infinity) < 1000;
+    pressedAt.set(key, Date.now());
+    if (isTooSoon) event.preventDefault(); else underWay.add(key);
+  });
+  document.addEventListener("htmx:afterRequest", ({ detail }) => underWay.delete(keyOf(detail)));
+
   // What somebody pressed is not sent again by itself: it might be done twice. So they are told.
-  const isPressed = ({ elt, requestConfig }) => requestConfig.verb !== "get" && elt.matches("button");
+  const isPressed = ({ requestConfig }) => requestConfig.verb !== "get" && requestConfig.elt.matches("button");
   const tellLost = (why) => document.dispatchEvent(
     new CustomEvent("schedsite:note", { detail: { text: byId("s-notes").dataset[why], level: "warning" } }));
   document.addEventListener("htmx:sendError", ({ detail }) => {
