@@ -16,7 +16,8 @@ from django.utils.translation import gettext as _
 logger = logging.getLogger("scheduler")
 
 PAGE = """<!doctype html><html lang="{}"><head><meta charset="utf-8"><title>{}</title>{}
-<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="stylesheet" href="{}"></head>
+<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" type="image/svg+xml" href="{}">
+<link rel="stylesheet" href="{}"></head>
 <body class="s-alone"><main class="s-card"><h1>{}</h1><p>{}</p></main></body></html>"""
 AGAIN = mark_safe('<meta http-equiv="refresh" content="5">')
 
@@ -42,6 +43,6 @@ class BusyDatabaseMiddleware:
             text = _("This page tries again in five seconds.")
         else:  # asking for its address again would not send what was sent
             text = _("Nothing was changed. Go back and send it again; what you typed is still there.")
-        style = static("scheduler/site.css")
-        page = format_html(PAGE, get_language() or "en", title, again, style, title, text)
+        icon, style = static("scheduler/favicon.svg"), static("scheduler/site.css")
+        page = format_html(PAGE, get_language() or "en", title, again, icon, style, title, text)
         return HttpResponse(page, status=503, headers={"Retry-After": "5"})
