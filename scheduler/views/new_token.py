@@ -2,31 +2,45 @@
 
 from __future__ import annotations
 
+import secrets
 from datetime import timedelta
 from typing import Any
 
 from django import forms
-from django.http import HttpRequest, HttpResponse
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.translation import gettext as _
 
 from scheduler.services.tokens import LONGEST_DAYS, LONGEST_NAME, create_token
 from scheduler.views.shell import now, page, require
 
+USED = "used_token_forms"
+USED_KEPT = 50
+
 
 class NewTokenForm(forms.Form):
     """What a token is for, and when it ends."""
 
-    name = forms.CharField(max_length=LONGEST_NAME, required=False)
+    name = forms.CharField(max_length=LONGEST_NAME)
     days = forms.IntegerField(min_value=1, max_value=LONGEST_DAYS, required=False)
 
 
 def new_token(request: HttpRequest) -> HttpResponse:
-    """Make a token of the person who asks, and show it in the answer, which no cache keeps."""
+    """Make a token of the person who asks, and show it in the answer, which no cache keeps.
+
+    Reloading that answer sends its form again, which makes no second token: each form counts once.
+    """
     require(request, "add_apitoken")
+    used: list[str] = request.session.get(USED, [])
+    form_key = request.POST.get("form_key", "")[:64]
+    if form_key and form_key in used:
+        messages.warning(request, _("That token was made already; it cannot be shown again."))
+        return HttpResponseRedirect(request.path)
     form = NewTokenForm(request.POST or None)
     context: dict[str, Any] = {
         "title": _("New API token"),
         "form": form,
+        "form_key": secrets.token_urlsafe(16),
         "longest_name": LONGEST_NAME,
         "longest_days": LONGEST_DAYS,
         "may_view": request.user.has_perm("scheduler.view_apitoken"),
@@ -37,6 +51,7 @@ def new_token(request: HttpRequest) -> HttpResponse:
         user: Any = request.user
         context["token"] = create_token(user, name=form.cleaned_data["name"], expires_at=expires_at)
         context["expires_at"] = expires_at
+        request.session[USED] = [*used, form_key][-USED_KEPT:]
     response = page(request, "scheduler/new_token.html", context)
     response["Cache-Control"] = "no-store"
     return response

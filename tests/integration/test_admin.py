@@ -417,11 +417,27 @@ def test_a_token_is_made_for_oneself_and_shown_once(
     )
 
 
+def test_sending_the_form_of_a_token_again_makes_no_second_one(site: Client) -> None:
+    url = reverse("admin:scheduler_apitoken_add")
+    keys = [re.findall(r'name="form_key" value="([^"]+)"', site.get(url).content.decode())[0] for _ in "ab"]
+    first, second = ({"name": "ci", "days": "", "form_key": key} for key in keys)
+
+    site.post(url, first)
+    repeated = site.post(url, first, follow=True)
+    count = ApiToken.objects.count()
+    other = site.post(url, second)
+
+    assert repeated.redirect_chain == [(url, 302)] and count == 1
+    assert "That token was made already" in repeated.content.decode()
+    assert 'id="token"' in other.content.decode() and ApiToken.objects.count() == 2
+
+
 @pytest.mark.parametrize(
-    ("field", "value"), [("days", "0"), ("days", "36501"), ("days", "soon"), ("name", "x" * 101)]
+    ("field", "value"),
+    [("days", "0"), ("days", "36501"), ("days", "soon"), ("name", "x" * 101), ("name", " ")],
 )
 def test_a_refused_token_is_not_made(site: Client, field: str, value: str) -> None:
-    answer = site.post(reverse("admin:scheduler_apitoken_add"), {"name": "", "days": "", field: value})
+    answer = site.post(reverse("admin:scheduler_apitoken_add"), {"name": "ci", "days": "", field: value})
 
     assert "errorlist" in answer.content.decode() and 'id="token"' not in answer.content.decode()
     assert not ApiToken.objects.exists()
@@ -432,9 +448,9 @@ def test_a_token_needs_the_permission_to_add_one(client: Client, db: None) -> No
     client.force_login(user)
     url = reverse("admin:scheduler_apitoken_add")
 
-    refused = [client.get(url).status_code, client.post(url, {"name": "", "days": ""}).status_code]
+    refused = [client.get(url).status_code, client.post(url, {"name": "ci", "days": ""}).status_code]
     user.user_permissions.add(Permission.objects.get(codename="add_apitoken"))
-    made = client.post(url, {"name": "", "days": ""})
+    made = client.post(url, {"name": "ci", "days": ""})
 
     assert refused == [403, 403]
     assert made.status_code == 200 and ApiToken.objects.get().user == user

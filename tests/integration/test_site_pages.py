@@ -248,6 +248,7 @@ def test_a_page_that_meets_a_busy_database_asks_again_by_itself(
     assert (response.status_code, response.headers["Retry-After"]) == (503, "5")
     assert "This page tries again in five seconds." in text_of(response)
     assert 'http-equiv="refresh"' in text_of(response)
+    assert '<link rel="icon" type="image/svg+xml" href="/static/scheduler/favicon.svg">' in text_of(response)
 
 
 # --- the shell -----------------------------------------------------------------------------------
@@ -278,6 +279,7 @@ def test_a_form_without_its_token_is_refused_in_the_look_of_the_site(db: None) -
 
     assert answer.status_code == 403
     assert "This form is out of date" in text_of(answer) and "<style" not in text_of(answer)
+    assert "copy what you typed before you load the page again" in text_of(answer)
 
 
 @pytest.mark.parametrize("header", [{"HX-Request": "true"}, {"X-Requested-With": "XMLHttpRequest"}])
