@@ -29,11 +29,15 @@ def system(request: HttpRequest) -> HttpResponse:
     """Show the state of the installation; it refreshes itself."""
     require(request, "view_process")
     present = now()
+    queues = statistics.queues(present)
+    may_list = request.user.has_perm("scheduler.view_execution")
     health = selectors.health(present)
     context: dict[str, Any] = {
         "troubles": troubles_of(health),
         "processes": _processes(present),
-        "queues": statistics.queues(present),
+        "queues": queues,
+        "may_list": may_list,
+        "links": may_list and len(queues) == 1,  # the list knows no queues: of several it would show too much
         "lateness": statistics.lateness(),
         "backlog": health.backlog,
         "size": statistics.database_size(),

@@ -1124,6 +1124,25 @@ def test_the_system_page_shows_processes_queues_and_punctuality(site: Client, ma
     assert "No dispatcher is alive" in html
 
 
+def test_numbers_of_the_system_page_lead_to_the_executions_that_they_count(
+    site: Client, make_task: Any
+) -> None:
+    rows = [
+        Execution(task=make_task(name), status=status, trigger="manual", queued_at=NOON, started_at=at)
+        for name, status, at in (("a", "queued", None), ("b", "running", NOON))
+    ]
+    Execution.objects.bulk_create(rows)
+
+    url = reverse("admin:scheduler_execution_changelist")
+    html = text_of(site.get(reverse("admin:scheduler_system")))
+    Execution.objects.filter(status="running").update(queue="heavy")
+    of_two_queues = text_of(site.get(reverse("admin:scheduler_system")))
+
+    for end in ("?status=queued", "?status=running"):
+        assert f'href="{url}{end}">1</a>' in html and f'href="{url}{end}"' not in of_two_queues
+    assert f'id="executions" href="{url}">' in html and f'id="executions" href="{url}">' in of_two_queues
+
+
 @pytest.mark.parametrize("language", ["en", "zh-hans"])
 def test_lists_of_the_admin_write_instants_as_all_pages_do(site: Client, language: str) -> None:
     at = datetime(2026, 11, 25, 12, 37, 5, tzinfo=UTC)
