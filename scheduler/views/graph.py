@@ -25,7 +25,7 @@ from scheduler.templatetags.scheduler_site import local_text
 from scheduler.views.cards import tag_links
 from scheduler.views.shell import choice, live_part, now, page, query, require, text_of, whole_number
 
-MOST_TASKS = 550
+MOST_TASKS = 510
 TASK_WEIGHT = 4  # bytes of a task in those of an edge
 MOST_WEIGHT = 2800  # of a graph that is cut anyway, so that a dense one stays a light page
 MOST_ALONE = 200
