@@ -313,9 +313,9 @@ def _end_waiting(child: subprocess.Popen[bytes]) -> None:
 def _let_commands_be_interrupted() -> None:
     """Replace ignored signals by a handler that does nothing: commands would inherit the former for good.
 
-    A shell without job control ignores both for what it starts in the background.
+    A shell without job control ignores the first two for what it starts in the background, nohup the last.
     """
-    for number in (signal.SIGINT, signal.SIGQUIT):
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_IGN:
             with contextlib.suppress(ValueError):  # not the main thread
                 signal.signal(number, lambda *_: None)

@@ -322,7 +322,7 @@ def test_environment_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT, signal.SIGHUP])
 def test_signals_of_the_keyboard_work_in_commands_of_a_worker_that_ignores_them(
     spool: Spool, number: signal.Signals
 ) -> None:
