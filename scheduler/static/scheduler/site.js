@@ -120,7 +120,10 @@
     pressedAt.set(key, Date.now());
     if (isTooSoon) event.preventDefault(); else underWay.add(key);
   });
-  document.addEventListener("htmx:afterRequest", ({ detail }) => underWay.delete(keyOf(detail)));
+  document.addEventListener("htmx:afterRequest", ({ detail }) => {
+    underWay.delete(keyOf(detail));
+    if (!detail.successful) pressedAt.delete(keyOf(detail));  // it did nothing: the next press is meant
+  });
 
   // What somebody pressed is not sent again by itself: it might be done twice. So they are told.
   const isPressed = ({ requestConfig }) => requestConfig.verb !== "get" && requestConfig.elt.matches("button");
