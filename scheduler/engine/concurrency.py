@@ -16,15 +16,21 @@ class OverlapDecision(Enum):
     REPLACE = "replace"
 
 
-def decide_overlap(policy: Concurrency, *, active_count: int, max_parallel: int | None) -> OverlapDecision:
+def decide_overlap(
+    policy: Concurrency, *, active_count: int, max_parallel: int | None, caught_up_count: int = 0
+) -> OverlapDecision:
     """Return what to do with a new execution when `active_count` of the same task are queued or running.
 
     QUEUE means the same as START for the row that is written: the parallel limit keeps it waiting.
+
+    Args:
+        caught_up_count: how many of those are slots that ``run_all`` catches up with beside this one: they run one
+            after the other, and skip each other under no policy.
     """
     if active_count == 0:
         return OverlapDecision.START
     if policy == Concurrency.SKIP:
-        return OverlapDecision.SKIP
+        return OverlapDecision.QUEUE if active_count == caught_up_count else OverlapDecision.SKIP
     if policy == Concurrency.REPLACE:
         return OverlapDecision.REPLACE
     if policy == Concurrency.ALLOW and (max_parallel is None or active_count < max_parallel):

@@ -10,6 +10,7 @@ from scheduler.choices import MisfirePolicy
 from scheduler.engine.schedules import MOMENT, Schedule, count_slots, slots_between
 
 RUN_ALL_LIMIT = 100
+ON_TIME = timedelta(seconds=1)  # a dispatcher that is well looks some milliseconds after a slot
 LONGEST_LIST = 10_000
 
 
@@ -41,6 +42,11 @@ class SlotPlan:
 
     run: tuple[datetime, ...]
     missed: MissedSpan | None
+
+
+def grace_of(seconds: float) -> timedelta:
+    """Return how late a slot may be found and still be in time, for a task that allows so many seconds."""
+    return max(timedelta(seconds=seconds), ON_TIME)
 
 
 def due_slots(

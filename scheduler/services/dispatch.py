@@ -15,7 +15,7 @@ from scheduler import crashpoints
 from scheduler.choices import Concurrency, MisfirePolicy, Status, Trigger, TriggerRule
 from scheduler.engine.concurrency import OverlapDecision, decide_overlap
 from scheduler.engine.dependencies import Readiness, UpstreamState, Verdict, slot_readiness
-from scheduler.engine.misfire import MissedSpan, due_slots, plan_slots
+from scheduler.engine.misfire import MissedSpan, due_slots, grace_of, plan_slots
 from scheduler.engine.schedules import next_slot, parse_schedule
 from scheduler.models import Execution, Run, Task, TaskDependency
 from scheduler.queues import DEFAULT_QUEUE, wake
@@ -27,7 +27,6 @@ from scheduler.upstreams import outside_states
 logger = logging.getLogger(__name__)
 
 BATCH = 500
-ON_TIME = timedelta(seconds=1)  # a dispatcher that is well looks some milliseconds after a slot
 
 
 @dataclass
@@ -167,7 +166,7 @@ def _plan(task: Task, active: list[tuple[int, str]], now: datetime, draft: _Draf
     """Add the rows for the due slots of one task to `draft` and set its next slot."""
     schedule = parse_schedule(task.schedule, task.zone)
     assert task.next_run_at is not None  # noqa: S101 - due() filters
-    grace = max(timedelta(seconds=task.misfire_grace), ON_TIME)
+    grace = grace_of(task.misfire_grace)
     due = due_slots(schedule, since=task.next_run_at, now=now, grace=grace)
     plan = plan_slots(due, now=now, grace=grace, policy=MisfirePolicy(task.misfire_policy))
     if plan.missed is not None:
@@ -184,12 +183,12 @@ def _plan_slot(
     upstreams = draft.upstreams.get(task.pk, [])
     found = slot_readiness(TriggerRule(task.trigger_rule), upstreams)
     stored = [row for row in active if row[0]]
-    # What run_all catches up with runs one after the other: the slots of one pass do not skip each other.
-    is_caught_up = task.misfire_policy == MisfirePolicy.RUN_ALL and task.concurrency == Concurrency.SKIP
+    catches_up = task.misfire_policy == MisfirePolicy.RUN_ALL
     decision = decide_overlap(
         Concurrency(task.concurrency),
-        active_count=len(stored if is_caught_up else active),
+        active_count=len(active),
         max_parallel=task.max_parallel,
+        caught_up_count=len(active) - len(stored) if catches_up else 0,
     )
     if found.verdict is Verdict.START and decision is OverlapDecision.SKIP:
         found = Readiness(Verdict.NEVER, overlap_reason(stored))

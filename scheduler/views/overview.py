@@ -66,10 +66,11 @@ def _read(request: HttpRequest) -> dict[str, Any]:
         "waiting": list(_waiting(present)),
         "stuck": [row for row in running if _is_stuck(row, usual.get(row.task_id), present)],
     }
+    more_failing = len(failing) - len(attention["failing"])
     return {
         **attention,
-        "attention_count": sum(map(len, attention.values())) - len(attention["failing"]) + len(failing),
-        "more_failing": len(failing) - len(attention["failing"]),
+        "attention_count": sum(map(len, attention.values())) + more_failing,
+        "more_failing": more_failing,
         "running": [_going(row, usual.get(row.task_id), present) for row in running],
         "upcoming": upcoming,
         "counts": [(s.value, s.label, counts[s], link + s.value) for s in Status if s in counts],

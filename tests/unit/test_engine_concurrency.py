@@ -34,6 +34,15 @@ def test_policy_decides_on_overlap(
     assert decide_overlap(policy, active_count=active_count, max_parallel=max_parallel) is decision
 
 
+def test_slots_that_are_caught_up_with_do_not_skip_each_other() -> None:
+    decisions = [
+        decide_overlap(Concurrency.SKIP, active_count=active, max_parallel=None, caught_up_count=caught_up)
+        for active, caught_up in ((2, 2), (3, 2), (1, 0))
+    ]
+
+    assert decisions == [OverlapDecision.QUEUE, OverlapDecision.SKIP, OverlapDecision.SKIP]
+
+
 @pytest.mark.parametrize("policy", sorted(set(Concurrency) - {Concurrency.ALLOW}))
 def test_one_at_a_time_unless_allowed(policy: Concurrency) -> None:
     assert parallel_limit(policy, 5) == 1
