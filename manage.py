@@ -6,9 +6,16 @@ import sys
 
 if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "schedsite.settings")
+
+    from schedsite.hidden_environment import hide
+
+    hide()
     from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
 
+    from schedsite.private_files import keep_files_private
+
+    keep_files_private()
     try:
         execute_from_command_line(sys.argv)
     except ImproperlyConfigured as error:

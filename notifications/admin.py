@@ -1,4 +1,4 @@
-"""Rules and deliveries among the pages of the site. All of them are our own; what they write goes through services."""
+"""Rules and deliveries in the admin site. All pages are our own views, which write through services."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from typing import Any
 from django.contrib import admin
 from django.urls import path
 from django.views.decorators.http import require_GET, require_POST
-from unfold.admin import ModelAdmin
 
 from notifications.models import Delivery, NotificationRule
 from notifications.views import deliveries, editor, parts, rules
+from scheduler.admin.base import SiteModelAdmin
 
-__all__ = ["parts"]  # its receivers fill places on the pages of the scheduler
+__all__ = ["parts"]  # importing it connects the receivers of extension points
 
 
 @admin.register(NotificationRule)
-class RuleAdmin(ModelAdmin):
+class RuleAdmin(SiteModelAdmin):
     """Rules."""
 
     def get_urls(self) -> list[Any]:
-        """Return our pages instead of those of the admin, which would write beside the services."""
+        """Return our URLs instead of the admin's, which would bypass the services."""
         site = self.admin_site.admin_view
         return [
             path("", site(require_GET(rules.rule_list)), name="notifications_notificationrule_changelist"),
@@ -48,15 +48,15 @@ class RuleAdmin(ModelAdmin):
 
 
 @admin.register(Delivery)
-class DeliveryAdmin(ModelAdmin):
-    """Deliveries: read and sent again."""
+class DeliveryAdmin(SiteModelAdmin):
+    """Deliveries, read-only except for resending."""
 
     def has_add_permission(self, request: Any) -> bool:
-        """Outcomes make deliveries."""
+        """Return False: deliveries are created by outcomes."""
         return False
 
     def get_urls(self) -> list[Any]:
-        """Return our pages instead of those of the admin."""
+        """Return our URLs instead of the admin's."""
         site = self.admin_site.admin_view
         return [
             path("", site(require_GET(deliveries.delivery_list)), name="notifications_delivery_changelist"),

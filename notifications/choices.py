@@ -1,4 +1,4 @@
-"""The closed lists of words that are stored and shown."""
+"""Closed sets of stored values."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class Scope(models.TextChoices):
-    """The tasks that a rule is about."""
+    """The tasks a rule applies to."""
 
     TASK = "task", _("One task")
     TAG = "tag", _("Tasks with a tag")
@@ -15,15 +15,15 @@ class Scope(models.TextChoices):
 
 
 class Repeat(models.TextChoices):
-    """Which outcomes of a streak cause a message."""
+    """The outcomes of a streak that cause a message."""
 
-    EVERY = "every", _("At each multiple of the threshold")
-    ONCE = "once", _("Once, when the threshold is reached")
-    ALWAYS = "always", _("At each outcome from the threshold on")
+    EVERY = "every", _("Every N times")
+    ONCE = "once", _("Once, at N")
+    ALWAYS = "always", _("Each time from N on")
 
 
 class Event(models.TextChoices):
-    """What a message tells of: the word of a trigger, or one of ours."""
+    """The event a message reports: a trigger, or one of our own."""
 
     SUCCESS = "success", _("Success")
     BUSINESS_FAILURE = "business_failure", _("Business failure")
@@ -38,12 +38,12 @@ class Event(models.TextChoices):
     TEST = "test", _("Test")
 
 
-#: Events that no rule decided on: they neither start a cooldown nor count for the limit.
+#: Events without a rule decision; they neither start a cooldown nor count towards the hourly limit.
 OWN_EVENTS = (Event.DIGEST, Event.TEST)
 
 
 class State(models.TextChoices):
-    """What became of a message."""
+    """The state of a message."""
 
     PENDING = "pending", _("Pending")
     SENDING = "sending", _("Sending")

@@ -1,39 +1,46 @@
-"""What can go wrong in this app. One root, one short class for each failure a caller can act on."""
+"""Exceptions of this app: one root, one class per failure that a caller can handle."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+from scheduler.engine.reasons import Reason, as_reason
+
 
 class NotificationError(Exception):
-    """Root of the errors of this app. The text is for people and holds no secret of a channel."""
+    """Base class. The message is for people and contains no secret of a channel."""
 
 
 class SendError(NotificationError):
-    """A message did not get through, or not to everybody.
+    """A message was not delivered, or not to all recipients.
 
     Attributes:
-        reason: what happened, in one sentence for people.
-        retry_after: seconds the other side asked us to wait, or None.
-        is_permanent: the same message would be refused again, so another attempt is of no use.
-        content: what is left to send at the next attempt, when some of it arrived; None: all of it.
+        why: the cause.
+        retry_after: delay in seconds requested by the receiver, or None.
+        is_permanent: a retry would be refused as well.
+        content: the part to send at the next attempt, when some was delivered; None: all of it.
     """
 
     def __init__(
         self,
-        reason: str,
+        why: Reason | str,
         *,
         retry_after: float | None = None,
         is_permanent: bool = False,
         content: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(reason)
-        self.reason = reason
+        self.why = as_reason(why)
+        super().__init__(self.why)
         self.retry_after = retry_after
         self.is_permanent = is_permanent
         self.content = content
 
+    @property
+    def reason(self) -> str:
+        """The cause as an English sentence."""
+        return str(self.why)
+
 
 class ForbiddenTargetError(NotificationError, ValueError):
-    """An address or a host that messages may not be sent to."""
+    """An address or host that is not a permitted target."""

@@ -1,7 +1,7 @@
-"""What is stored: rules, their channels, and deliveries (the outbox and its history).
+"""Rules, their channels, and deliveries (the outbox and its history).
 
-The rules of a task are a projection of `Task.notify`, kept by `services.projection`; whoever changes one writes the
-task. Rules of a tag and of all tasks live here only.
+The rows of task rules are derived from `Task.notify` by `services.rule_sync`; to change such a rule, write the task.
+Rules of a tag and of all tasks exist only here.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from django.db.models import F, Q
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from notifications.channels.registry import REGISTRY
 from notifications.choices import OPEN, Event, Repeat, Scope, State
+from notifications.engine.rules import OVERDUE, BrokenRuleError, Rule
 from notifications.querysets import DeliveryQuerySet, RuleQuerySet
-from notifications.rules import OVERDUE, BrokenRuleError, Rule
+from scheduler.engine.reasons import Reason
 from scheduler.models import Execution, Task
+from scheduler.models.reasons import WithReason, code_field, params_field, read_reason, reason_columns
 
 if TYPE_CHECKING:
     from django_stubs_ext.db.models.manager import RelatedManager
 
-#: Fields of a channel that do not say where its messages go.
-BESIDE_TARGET = frozenset({"subject_template", "body_template", "secret", "headers", "method"})
-
 
 class NotificationRule(models.Model):
-    """When to tell, for one task, the tasks with a tag, or all tasks."""
+    """Which events cause messages, for one task, the tasks with a tag, or all tasks."""
 
     scope = models.CharField(_("for"), max_length=4, choices=Scope.choices, default=Scope.ALL)
     task = models.ForeignKey(
@@ -66,11 +66,11 @@ class NotificationRule(models.Model):
         verbose_name_plural = _("notification rules")
         permissions = [("test_notificationrule", "Can send test messages")]
         indexes = [
-            # rules for any outcome: those of tags and of all tasks; the rules of a task are found by its key
+            # rules for any outcome: those of tags and of all tasks; rules of a task are found by foreign key
             models.Index(
                 fields=["scope", "tag"], name="rule_global", condition=Q(enabled=True) & ~Q(scope="task")
             ),
-            # the look for missed deadlines
+            # the sweep for missed deadlines
             models.Index(
                 fields=["scope"], name="rule_deadline", condition=Q(enabled=True, watches_deadline=True)
             ),
@@ -88,19 +88,19 @@ class NotificationRule(models.Model):
         return self.name or gettext("Rule %(id)s") % {"id": self.pk}
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Keep `watches_deadline` true to the triggers."""
-        self.note_deadline()
+        """Update `watches_deadline` from the triggers."""
+        self.set_watches_deadline()
         super().save(*args, **kwargs)
 
-    def note_deadline(self) -> None:
-        """Set `watches_deadline`, which lets the database find the rules that a missed deadline concerns."""
+    def set_watches_deadline(self) -> None:
+        """Set `watches_deadline`, by which the database finds the rules for missed deadlines."""
         self.watches_deadline = isinstance(self.triggers, list) and OVERDUE in self.triggers
 
     def policy(self) -> Rule:
-        """Return the rule as it is evaluated.
+        """Return the rule in the form that `engine.rules` evaluates.
 
         Raises:
-            BrokenRuleError: what is stored is no rule.
+            BrokenRuleError: the stored rule is invalid.
         """
         if not isinstance(self.triggers, list) or not all(isinstance(word, str) for word in self.triggers):
             raise BrokenRuleError(f"triggers must be a list of words, but {self.triggers!r} was found")
@@ -108,7 +108,7 @@ class NotificationRule(models.Model):
 
 
 class RuleChannel(models.Model):
-    """One means by which a rule tells. `config` is the channel in the words of config.json, without its type."""
+    """One channel of a rule. `config` is the channel in config.json format, without its type."""
 
     rule = models.ForeignKey(NotificationRule, on_delete=models.CASCADE, related_name="channels")
     position = models.PositiveIntegerField(default=0, editable=False)
@@ -125,35 +125,44 @@ class RuleChannel(models.Model):
         return f"{self.kind} of {self.rule}"
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Keep `target` true to the configuration."""
+        """Update `target` from the configuration."""
         self.target = target_of(self.kind, self.config)
         super().save(*args, **kwargs)
 
 
 def target_of(kind: str, config: Any) -> str:
-    """Return what is the same for channels that reach the same people: the hourly limit counts by it."""
-    where = {name: value for name, value in dict(config).items() if name not in BESIDE_TARGET}
+    """Return a digest equal for channels with the same recipients, by which the hourly limit counts."""
+    fields = REGISTRY[kind].target if kind in REGISTRY else config
+    where = {name: value for name, value in dict(config).items() if name in fields}
     return hashlib.sha256(json.dumps([kind, where], sort_keys=True).encode()).hexdigest()
 
 
+def answer_columns(answer: Reason | None) -> dict[str, Any]:
+    """Return the receiver's response as column values of a delivery."""
+    names = ("response", "response_code", "response_params")
+    return dict(zip(names, reason_columns(answer).values(), strict=True))
+
+
 def new_key() -> str:
-    """Return a key by which the other side can tell that a message came twice."""
+    """Return an idempotency key by which the receiver can detect duplicates."""
     return secrets.token_hex(16)
 
 
-class Delivery(models.Model):
-    """One message to one channel: to be sent, being sent, or what became of it.
+class Delivery(WithReason):
+    """One message to one channel: pending, being sent, or finished.
 
     Attributes:
-        occasion: what it is about; with channel and event it is there once. An execution, a deadline, an hour.
-        count: messages that a suppressed row stands for; an unbroken series of them is one row.
-        occurred_at: when what it tells of happened, the last of it for a series.
-        next_attempt_at: when a pending one is due; when the lease of one that is being sent ends.
-        claim: who sends it; whoever lost the claim records nothing.
-        content: what is or was sent, as the channel composed it.
-        reason: why it failed, waits or was suppressed.
-        response: what the other side said.
-        key: the same at each attempt, so that the other side can recognise a repetition.
+        occasion: the subject, unique per channel and event: an execution, a deadline, or an hour.
+        streak: consecutive outcomes counted by the rule; None if the rule does not count.
+        repeats: consecutive occurrences of this event.
+        count: number of suppressed messages in this row; an unbroken series of them is one row.
+        occurred_at: time of the event, of the latest one for a series.
+        next_attempt_at: when a pending delivery is due; when the lease of one being sent expires.
+        claim: id of the sender's claim; a sender that lost its claim records nothing.
+        content: the message as composed by the channel.
+        reason: why it failed, is delayed or was suppressed.
+        response: the receiver's response.
+        key: idempotency key, the same at each attempt.
     """
 
     rule = models.ForeignKey(
@@ -179,17 +188,19 @@ class Delivery(models.Model):
     event = models.CharField(_("event"), max_length=20, choices=Event.choices)
     occasion = models.CharField(max_length=100)
     streak = models.PositiveIntegerField(_("streak"), null=True, blank=True)
+    repeats = models.PositiveIntegerField(_("consecutive"), null=True, blank=True)
     count = models.PositiveIntegerField(_("messages"), default=1)
     state = models.CharField(_("state"), max_length=10, choices=State.choices, default=State.PENDING)
     occurred_at = models.DateTimeField(_("happened"))
-    created_at = models.DateTimeField(_("written"))
+    created_at = models.DateTimeField(_("created"))
     attempts = models.PositiveIntegerField(_("attempts"), default=0)
     next_attempt_at = models.DateTimeField(_("next attempt"), null=True, blank=True)
     claim = models.CharField(max_length=16, blank=True, default="")
     sent_at = models.DateTimeField(_("sent"), null=True, blank=True)
-    reason = models.TextField(_("reason"), blank=True, default="")
     content = models.JSONField(_("content"), null=True, blank=True)
     response = models.TextField(_("answer"), blank=True, default="")
+    response_code = code_field()
+    response_params = params_field()
     key = models.CharField(max_length=32, default=new_key, editable=False)
 
     objects = DeliveryQuerySet.as_manager()
@@ -200,13 +211,13 @@ class Delivery(models.Model):
         permissions = [("resend_delivery", "Can send deliveries again")]
         constraints = [
             models.UniqueConstraint(fields=["channel", "event", "occasion"], name="delivery_once"),
-            # one digest for each target and hour, whichever channel wrote it
+            # one digest per target and hour, regardless of the channel
             models.UniqueConstraint(
                 fields=["target", "occasion"], name="digest_once", condition=Q(event=Event.DIGEST)
             ),
         ]
         indexes = [
-            # what is due, and what lost its sender
+            # due deliveries and expired leases
             models.Index(fields=["next_attempt_at"], name="delivery_due", condition=Q(state__in=OPEN)),
             # the hourly limit and its digest
             models.Index(fields=["target", "created_at"], name="delivery_limit"),
@@ -214,11 +225,11 @@ class Delivery(models.Model):
             models.Index(fields=["rule", "task", "occurred_at"], name="delivery_cooldown"),
             # all, newest first; retention
             models.Index(F("created_at").desc(), F("id").desc(), name="delivery_recent"),
-            # those of a task, newest first
+            # by task, newest first
             models.Index("task", F("created_at").desc(), F("id").desc(), name="delivery_of_task"),
-            # those of a channel, newest first: how the last one went
+            # by channel, newest first: the latest result
             models.Index("channel", F("created_at").desc(), F("id").desc(), name="delivery_of_channel"),
-            # those of one state, newest first; only what people search for
+            # by state, newest first; only the states that users filter by
             models.Index(
                 "state",
                 F("created_at").desc(),
@@ -232,6 +243,16 @@ class Delivery(models.Model):
         return f"delivery {self.pk}"
 
     @property
+    def answer(self) -> Reason | None:
+        """The receiver's response as a value, or None."""
+        return read_reason(self.response, self.response_code, self.response_params)
+
+    def set_answer(self, answer: Reason | None) -> None:
+        """Set all columns of the receiver's response, without saving."""
+        for name, value in answer_columns(answer).items():
+            setattr(self, name, value)
+
+    @property
     def zone(self) -> str:
-        """The time zone of its task, in which people are told its instants; "" is that of the installation."""
+        """The time zone in which the task's times are displayed; "" means the installation's zone."""
         return "" if self.task is None else self.task.zone

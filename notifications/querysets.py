@@ -1,4 +1,4 @@
-"""Named reads of rules and deliveries, and the statement by which a sender takes deliveries."""
+"""QuerySets of rules and deliveries, and the claim of deliveries by a sender."""
 
 from __future__ import annotations
 
@@ -10,46 +10,44 @@ from django.db import models
 from django.db.models import F, Q
 
 from notifications.choices import OPEN, OWN_EVENTS, Scope, State
-from scheduler.models import Execution
 
 if TYPE_CHECKING:
     from notifications.models import Delivery, NotificationRule  # noqa: F401 - type arguments below
 
 
 class RuleQuerySet(models.QuerySet["NotificationRule"]):
-    """Reads of rules."""
+    """Queries for rules."""
 
     def enabled(self) -> RuleQuerySet:
-        """Rules that count."""
+        """Enabled rules."""
         return self.filter(enabled=True)
 
-    def about(self, execution_ids: Collection[int]) -> RuleQuerySet:
-        """Enabled rules that may concern any of the executions: of their tasks, and of tags and all tasks."""
-        tasks = Execution.objects.filter(pk__in=execution_ids).order_by().values("task_id")
-        return self.enabled().filter(~Q(scope=Scope.TASK) | Q(task__in=tasks)).order_by("pk")
+    def about(self, task_pks: Collection[int]) -> RuleQuerySet:
+        """Enabled rules that may apply to any of the tasks: their own, and those of tags and all tasks."""
+        return self.enabled().filter(~Q(scope=Scope.TASK) | Q(task__in=task_pks)).order_by("pk")
 
 
 class DeliveryQuerySet(models.QuerySet["Delivery"]):
-    """Reads of deliveries, and how one is taken."""
+    """Queries for deliveries, and claiming."""
 
-    def told(self) -> DeliveryQuerySet:
-        """Messages of rules that were not held back."""
+    def reported(self) -> DeliveryQuerySet:
+        """Messages of rules that were not suppressed."""
         return self.exclude(state=State.SUPPRESSED).exclude(event__in=OWN_EVENTS)
 
     def due(self, now: datetime) -> DeliveryQuerySet:
-        """Those to be sent at `now`: due ones, and those whose sender was lost; first attempts first."""
+        """Deliveries to send at `now`: due ones, and those with an expired lease; first attempts first."""
         rows = self.filter(state__in=OPEN, next_attempt_at__lte=now)
         return rows.order_by("attempts", "next_attempt_at", "pk")
 
     def newest_first(self) -> DeliveryQuerySet:
-        """In the order of the list."""
+        """In list order."""
         return self.order_by("-created_at", "-id")
 
     def take(self, ids: Sequence[int], *, claim: str, now: datetime, until: datetime) -> list[Delivery]:
-        """Claim those of `ids` that are still due; return them.
+        """Claim the deliveries among `ids` that are still due; return them.
 
         Args:
-            until: when the claim ends, and another may take what was neither sent nor failed.
+            until: end of the lease, after which another sender may claim an unfinished delivery.
         """
         due = self.filter(pk__in=ids, state__in=OPEN, next_attempt_at__lte=now)
         due.update(state=State.SENDING, claim=claim, attempts=F("attempts") + 1, next_attempt_at=until)

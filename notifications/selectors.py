@@ -9,14 +9,14 @@ from django.db import connection
 from django.db.models import Max, OuterRef, Q, Subquery
 
 from notifications.choices import Scope, State
+from notifications.engine.rules import OVERDUE, RECOVERED, Outcome
 from notifications.models import Delivery, NotificationRule, RuleChannel
-from notifications.rules import OVERDUE, RECOVERED, Outcome
 from scheduler.choices import FAILED
 from scheduler.models import Execution, Task
 
 FAILURES_READ = 200
 FAILURES_WITHIN = timedelta(days=7)
-TASKS_AT_ONCE = 200  # SQLite joins at most 500 queries in one
+TASKS_AT_ONCE = 200  # SQLite joins at most 500 SELECTs in one query
 
 _LATEST = (
     "SELECT * FROM (SELECT task_id, id, status, finished_at FROM scheduler_execution"
@@ -26,9 +26,9 @@ _LATEST = (
 
 
 def latest_outcomes(sizes: Mapping[int, int]) -> dict[int, list[Outcome]]:
-    """Return the latest outcomes of each task in their order, at most as many as `sizes` says.
+    """Return the latest outcomes of each task in order, at most `sizes[task]` of them.
 
-    One query for 200 tasks.
+    One query per 200 tasks.
     """
     found: dict[int, list[Outcome]] = {task: [] for task in sizes}
     tasks = list(sizes)
@@ -40,12 +40,12 @@ def latest_outcomes(sizes: Mapping[int, int]) -> dict[int, list[Outcome]]:
             for task, pk, status, at in cursor.fetchall():
                 found[task].append(Outcome(status, _instant(at), pk))
     for outcomes in found.values():
-        outcomes.reverse()  # each part of the query comes in its own order, latest first
+        outcomes.reverse()  # each part of the union is ordered latest first
     return found
 
 
 def outcomes_since(task_pks: Collection[int], since: datetime, *, limit: int) -> dict[int, list[Outcome]]:
-    """Return the outcomes of tasks from `since` on in their order; of all tasks together the latest `limit`."""
+    """Return the outcomes of tasks since `since` in order; at most the latest `limit` in total."""
     rows = Execution.objects.filter(is_outcome=True, task__in=task_pks, finished_at__gte=since)
     found: dict[int, list[Outcome]] = {task: [] for task in task_pks}
     latest = rows.order_by("-finished_at", "-id").values_list("task_id", "id", "status", "finished_at")[
@@ -60,18 +60,18 @@ def outcomes_since(task_pks: Collection[int], since: datetime, *, limit: int) ->
 
 
 def _instant(at: datetime) -> datetime:
-    """Return what a cursor gives for an instant; SQLite gives it without its zone, which is UTC."""
+    """Return an instant read by a cursor as aware UTC; SQLite returns it naive."""
     return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
-def told_at(conditions: Iterable[Q]) -> dict[tuple[int, int, bool], datetime]:
-    """Return when what was last told of happened, by rule, task, and whether it is about a recovery; one query."""
+def last_reported_at(conditions: Iterable[Q]) -> dict[tuple[int, int, bool], datetime]:
+    """Return the time of the last reported event, by rule, task, and whether it is a recovery; one query."""
     wanted = Q()
     for condition in conditions:
         wanted |= condition
     if not wanted:
         return {}
-    rows = Delivery.objects.told().filter(wanted).order_by()
+    rows = Delivery.objects.reported().filter(wanted).order_by()
     grouped = rows.values_list("rule_id", "task_id", "event").annotate(last=Max("occurred_at"))
     found: dict[tuple[int, int, bool], datetime] = {}
     for rule, task, event, last in grouped:
@@ -84,9 +84,9 @@ def told_at(conditions: Iterable[Q]) -> dict[tuple[int, int, bool], datetime]:
 def last_unseen_alerts(
     rule_pks: Collection[int], task_pks: Collection[int]
 ) -> dict[tuple[int, int], datetime]:
-    """Return the latest alert that outcomes do not tell of and that no recovery followed, by rule and task; one query.
+    """Return the latest alert that is not derived from outcomes and has no recovery yet, by rule and task; one query.
 
-    Such are missed deadlines, and failures from which their run was resumed: they are no outcomes any more.
+    Such alerts are missed deadlines, and failures whose run was resumed, as these are outcomes no longer.
     """
     is_unseen = Q(event=OVERDUE) | Q(event__in=sorted(FAILED), execution__is_outcome=False)
     rows = Delivery.objects.filter(is_unseen | Q(event=RECOVERED), rule__in=rule_pks, task__in=task_pks)
@@ -103,7 +103,7 @@ def last_unseen_alerts(
 
 
 def latest_deliveries(channel_pks: Collection[int]) -> dict[int, Delivery]:
-    """Return for each channel the latest message that was sent or failed; two queries."""
+    """Return the latest message that was sent or failed, per channel; two queries."""
     if not channel_pks:
         return {}
     ended = Delivery.objects.filter(channel=OuterRef("pk"), state__in=(State.SENT, State.FAILED))
@@ -115,9 +115,9 @@ def latest_deliveries(channel_pks: Collection[int]) -> dict[int, Delivery]:
 
 
 def failing_channels(now: datetime) -> list[Delivery]:
-    """Return the latest message of each channel whose latest one failed, newest first; three queries at most.
+    """Return the latest message of each channel where it failed, newest first; at most three queries.
 
-    Of the failures of the last week at most 200 are looked at.
+    Considers at most 200 failures of the last week.
     """
     failed = Delivery.objects.filter(
         state=State.FAILED, created_at__gte=now - FAILURES_WITHIN, channel__isnull=False
@@ -129,7 +129,7 @@ def failing_channels(now: datetime) -> list[Delivery]:
 
 
 def rules_about(task: Task) -> list[NotificationRule]:
-    """Return the rules of a task in their order, then those of its tags and of all tasks; two queries."""
+    """Return the rules of a task in order, then those of its tags and of all tasks; two queries."""
     about = Q(task=task) | Q(scope=Scope.ALL) | Q(scope=Scope.TAG, tag__in=task.tags)
     rows = NotificationRule.objects.filter(about).prefetch_related("channels")
     order = {Scope.TASK.value: 0, Scope.TAG.value: 1, Scope.ALL.value: 2}

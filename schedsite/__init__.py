@@ -1,3 +1,15 @@
 """Configuration and wiring of the site; no logic."""
 
+import os
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from schedsite.hidden_environment import take_over
+
 __version__ = "0.1.0"
+
+take_over()
+
+#: The environment that this process was started with. It is copied here, before the settings are read, because Django
+#: puts a TZ of its own in its place.
+STARTED_WITH: Mapping[str, str] = MappingProxyType(dict(os.environ))

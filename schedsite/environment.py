@@ -1,10 +1,12 @@
-"""Readers of the environment that refuse a bad value at start with a sentence that names it."""
+"""Readers for environment variables; an invalid value stops the start with an error that names the variable."""
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 import secrets
+from contextlib import suppress
 from email.utils import parseaddr
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -12,15 +14,28 @@ from urllib.parse import urlsplit
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.core.validators import validate_email
 
-from notifications.addresses import parse_allow_list
+from notifications.transport.targets import parse_allow_list
+from schedsite.production import weakness
 from scheduler.engine.zones import zone_of
 from scheduler.exceptions import InvalidScheduleError
 
+TRUTH = {
+    "1": True,
+    "true": True,
+    "yes": True,
+    "on": True,
+    "0": False,
+    "false": False,
+    "no": False,
+    "off": False,
+}
+PROXY_HEADERS = ("X-Forwarded-Proto", "X-Forwarded-For", "X-Forwarded-Host")
+MAKE_A_KEY = "make one with: python -c 'import secrets; print(secrets.token_urlsafe(50))'"
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]", "::1", "testserver", ".localhost"})
 
 
 def text(name: str, default: str = "") -> str:
-    """Return variable `name`, or the content of the file that `NAME_FILE` points to, or `default`."""
+    """Return variable `name`, or the content of the file named by `NAME_FILE`, or `default`."""
     path = os.environ.get(f"{name}_FILE")
     if path:
         try:
@@ -31,10 +46,10 @@ def text(name: str, default: str = "") -> str:
 
 
 def make_folder(name: str, path: Path) -> None:
-    """Make the folder that variable `name` gives, for its owner alone, unless it is there.
+    """Create the folder that variable `name` specifies, private to its owner, unless it exists.
 
     Raises:
-        ImproperlyConfigured: it cannot be made.
+        ImproperlyConfigured: it cannot be created.
     """
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -45,23 +60,13 @@ def make_folder(name: str, path: Path) -> None:
 
 
 def boolean(name: str, default: bool) -> bool:
-    """Return variable `name` as a truth value."""
-    words = {
-        "1": True,
-        "true": True,
-        "yes": True,
-        "on": True,
-        "0": False,
-        "false": False,
-        "no": False,
-        "off": False,
-    }
+    """Return variable `name` as a boolean."""
     value = text(name)
     if not value:
         return default
-    if value.lower() not in words:
-        raise ImproperlyConfigured(f"{name} is {value!r}; allowed are 1, true, yes, on, 0, false, no, off")
-    return words[value.lower()]
+    if value.lower() not in TRUTH:
+        raise ImproperlyConfigured(f"{name} is {value!r}; allowed are {', '.join(TRUTH)}")
+    return TRUTH[value.lower()]
 
 
 def number(name: str, default: float, *, minimum: float, maximum: float) -> float:
@@ -77,7 +82,7 @@ def number(name: str, default: float, *, minimum: float, maximum: float) -> floa
 
 
 def integer(name: str, default: int, *, minimum: int, maximum: int) -> int:
-    """Return variable `name` as a whole number between the bounds, both inclusive."""
+    """Return variable `name` as an integer between the bounds, both inclusive."""
     result = number(name, default, minimum=minimum, maximum=maximum)
     if result != int(result):
         raise ImproperlyConfigured(f"{name} is {result:g}; a whole number is needed")
@@ -93,18 +98,46 @@ def choice(name: str, default: str, allowed: tuple[str, ...]) -> str:
 
 
 def words(name: str, default: str = "") -> list[str]:
-    """Return the comma separated variable `name` as a list without empty items."""
+    """Return variable `name`, comma-separated, as a list without empty items."""
     return [part.strip() for part in text(name, default).split(",") if part.strip()]
 
 
 def targets(name: str) -> list[str]:
-    """Return variable `name`: hosts, `*.suffixes`, addresses and networks, comma separated."""
+    """Return variable `name`: hosts, `*.suffixes`, addresses and networks, comma-separated."""
     items = words(name)
     try:
         parse_allow_list(items)
     except ValueError as error:
         raise ImproperlyConfigured(f"{name}: {error}") from error
     return items
+
+
+def proxy_headers(name: str, default: str) -> tuple[str, ...]:
+    """Return variable `name`: the trusted proxy headers; true means only the scheme."""
+    value = text(name, default)
+    if value.lower() in TRUTH:
+        return PROXY_HEADERS[:1] if TRUTH[value.lower()] else ()
+    known = {header.lower(): header for header in PROXY_HEADERS}
+    found = [part.strip() for part in value.split(",") if part.strip()]
+    for word in found:
+        if word.lower() not in known:
+            raise ImproperlyConfigured(
+                f"{name} names {word!r}; allowed are {', '.join(PROXY_HEADERS)}, 1 (the first alone) and 0 (none)"
+            )
+    return tuple(known[word.lower()] for word in found)
+
+
+def networks(name: str, default: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+    """Return variable `name`: addresses and networks, comma-separated."""
+    found = []
+    for word in words(name, default):
+        try:
+            found.append(ipaddress.ip_network(word))
+        except ValueError as error:
+            raise ImproperlyConfigured(
+                f"{name} names {word!r}; an address or a network such as 10.0.0.5 or 10.0.0.0/24 is needed: {error}"
+            ) from error
+    return tuple(found)
 
 
 def web_address(name: str) -> str:
@@ -118,13 +151,13 @@ def web_address(name: str) -> str:
     except ValueError:
         is_url = False
     if not is_url or not value.isprintable() or " " in value:
-        # The value may hold a secret, such as the id of a check.
+        # The value may contain a secret, such as a check id.
         raise ImproperlyConfigured(f"{name} must be an http or https URL such as https://example.org/ping")
     return value
 
 
 def mail_sender(name: str, default: str) -> str:
-    """Return variable `name`, which must be one mail address, with or without a name before it."""
+    """Return variable `name`, which must be one email address, with or without a display name."""
     value = text(name, default)
     try:
         validate_email(parseaddr(value)[1])
@@ -139,10 +172,10 @@ def mail_sender(name: str, default: str) -> str:
 
 
 def time_zone(name: str, default: str) -> str:
-    """Return variable `name`, which must be a zone of the IANA database."""
+    """Return variable `name`, which must be an IANA time zone."""
     value = text(name, default)
     try:
-        zone_of(value)  # what schedules accept: "localtime" would set all of them aside
+        zone_of(value)  # the same check as for schedules: "localtime" would invalidate all of them
     except InvalidScheduleError as error:
         raise ImproperlyConfigured(
             f"{name} is {value!r}, which is no zone of the IANA database (such as Asia/Shanghai)"
@@ -151,7 +184,7 @@ def time_zone(name: str, default: str) -> str:
 
 
 def queue(name: str, default: str) -> str:
-    """Return variable `name`, which must be a queue that a task can name."""
+    """Return variable `name`, which must be a valid queue name."""
     value = text(name, default)
     if re.fullmatch(r"[a-z0-9_-]{1,50}", value) is None:
         raise ImproperlyConfigured(f"{name} is {value!r}; allowed are 1 to 50 small letters, digits, _ and -")
@@ -161,7 +194,7 @@ def queue(name: str, default: str) -> str:
 def url(name: str, default: str = "", *, schemes: tuple[str, ...], example: str) -> str:
     """Return variable `name`, empty or a URL of one of `schemes`.
 
-    What is refused is not shown: it may hold a password.
+    Invalid values are not shown: they may contain a password.
     """
     value = text(name, default)
     allowed = [f"{scheme}://" for scheme in schemes]
@@ -171,20 +204,22 @@ def url(name: str, default: str = "", *, schemes: tuple[str, ...], example: str)
 
 
 def secret_key(*, is_local: bool, path: Path) -> str:
-    """Return SECRET_KEY; where only this machine is served, make one on first use and keep it in `path`.
+    """Return SECRET_KEY; if only this machine is served, generate it on first use and store it in `path`.
 
     Raises:
-        ImproperlyConfigured: the key is absent although other hosts are served, or is too short.
+        ImproperlyConfigured: the key is missing although other hosts are served, or is too short or too easily guessed.
     """
     value = text("SECRET_KEY")
     if value:
         if len(value) < 32:
             raise ImproperlyConfigured(f"SECRET_KEY has {len(value)} characters; at least 32 are needed")
+        reason = None if is_local else weakness(value)
+        if reason is not None:
+            raise ImproperlyConfigured(f"SECRET_KEY {reason}, so that it can be guessed; {MAKE_A_KEY}")
         return value
     if not is_local:
         raise ImproperlyConfigured(
-            "SECRET_KEY is required when ALLOWED_HOSTS names more than this machine; make one with: "
-            "python -c 'import secrets; print(secrets.token_urlsafe(50))'"
+            f"SECRET_KEY is required when ALLOWED_HOSTS names more than this machine; {MAKE_A_KEY}"
         )
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f"{path.name}.{os.getpid()}")
@@ -192,9 +227,12 @@ def secret_key(*, is_local: bool, path: Path) -> str:
         draft.touch(mode=0o600)
         draft.write_text(secrets.token_urlsafe(50), encoding="utf-8")
         try:
-            os.link(draft, path)  # several processes start at once: the first key wins
+            os.link(draft, path)  # several processes may start at once: the first key wins
         except FileExistsError:
             pass
         finally:
             draft.unlink()
+    with suppress(OSError):  # owned by another user
+        if path.stat().st_mode & 0o077:
+            path.chmod(0o600)
     return path.read_text(encoding="utf-8").strip()

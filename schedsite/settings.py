@@ -10,9 +10,12 @@ from django.core.exceptions import ImproperlyConfigured
 from django.templatetags.static import static
 from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import pgettext_lazy
 
+from schedsite import STARTED_WITH
 from schedsite import environment as env
+from schedsite.navigation import NAVIGATION
+from schedsite.production import refusals
+from scheduler.runner.environment import allowed_environment
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = Path(env.text("SCHEDULER_DATA_DIR", str(BASE_DIR / "var"))).resolve()
@@ -23,12 +26,16 @@ env.make_folder("SCHEDULER_DATA_DIR", DATA_DIR)
 DEBUG = env.boolean("DEBUG", False)
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 SERVES_THIS_MACHINE_ONLY = set(ALLOWED_HOSTS) <= env.LOOPBACK_HOSTS
-SECRET_KEY = env.secret_key(is_local=DEBUG or SERVES_THIS_MACHINE_ONLY, path=DATA_DIR / "secret_key")
+SECRET_KEY = env.secret_key(is_local=SERVES_THIS_MACHINE_ONLY, path=DATA_DIR / "secret_key")
 CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS")
 PORT = env.integer("PORT", 8000, minimum=1, maximum=65535)
 SITE_URL = env.url(
     "SITE_URL", f"http://localhost:{PORT}", schemes=("http", "https"), example="https://schedsite.example.org"
 ).rstrip("/")
+SITE_THREADS = env.integer("SITE_THREADS", 8, minimum=1, maximum=64)
+SITE_CONNECTIONS = env.integer("SITE_CONNECTIONS", 1000, minimum=10, maximum=100_000)
+SITE_CONNECTIONS_PER_ADDRESS = env.integer("SITE_CONNECTIONS_PER_ADDRESS", 200, minimum=2, maximum=100_000)
+SITE_READ_TIMEOUT = env.number("SITE_READ_TIMEOUT", 10, minimum=1, maximum=300)
 IS_HTTPS = SITE_URL.startswith("https://")
 
 ROOT_URLCONF = "schedsite.urls"
@@ -40,8 +47,7 @@ INSTALLED_APPS = [
     "unfold",
     "unfold.contrib.filters",
     "unfold.contrib.forms",
-    "django.contrib.admin",
-    "django.contrib.auth",
+    "schedsite.apps.AdminConfig",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
@@ -52,37 +58,52 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "django_q",
     "scheduler",
+    "django.contrib.auth",  # after the app that extends its command changepassword
     "notifications",
+    "schedsite.demo",
 ]
 
 MIDDLEWARE = [
+    "schedsite.forwarded.ForwardedHeadersMiddleware",
     "django.middleware.security.SecurityMiddleware",
-    "schedsite.csp.ContentSecurityPolicyMiddleware",
+    "schedsite.middleware.csp.ContentSecurityPolicyMiddleware",
+    "schedsite.middleware.sound_requests.SoundRequestMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "schedsite.middleware.no_store.NoStoreMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "schedsite.parts.LoggedOutMiddleware",
+    "scheduler.views.activity.SessionActivityMiddleware",
+    "schedsite.middleware.logged_out.LoggedOutMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
-    "schedsite.busy.BusyDatabaseMiddleware",
+    "schedsite.middleware.database_busy.BusyDatabaseMiddleware",
 ]
 
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
         "DIRS": [BASE_DIR / "templates"],
-        "APP_DIRS": True,
         "OPTIONS": {
+            "loaders": [
+                (
+                    "django.template.loaders.cached.Loader",
+                    [
+                        "django.template.loaders.filesystem.Loader",
+                        "django.template.loaders.app_directories.Loader",
+                        "notifications.channels.loader.Loader",
+                    ],
+                )
+            ],
             "context_processors": [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "scheduler.views.shell.failing",
-            ]
+            ],
         },
     }
 ]
@@ -90,20 +111,44 @@ TEMPLATES = [
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
-]
+] + [{"NAME": "scheduler.services.passwords.PasswordEndsAccess"}]
 LOGIN_URL = reverse_lazy("admin:login")
 LOGIN_REDIRECT_URL = reverse_lazy("admin:index")
 
+SCHEDULER_LOGIN_ATTEMPTS = env.integer("SCHEDULER_LOGIN_ATTEMPTS", 5, minimum=1, maximum=1000)
+SCHEDULER_LOGIN_ADDRESS_ATTEMPTS = env.integer(
+    "SCHEDULER_LOGIN_ADDRESS_ATTEMPTS", 30, minimum=1, maximum=100_000
+)
+SCHEDULER_LOGIN_WAIT = env.number("SCHEDULER_LOGIN_WAIT", 900, minimum=1, maximum=86_400)
+SCHEDULER_TOKEN_ATTEMPTS = env.integer("SCHEDULER_TOKEN_ATTEMPTS", 20, minimum=1, maximum=100_000)
+SCHEDULER_TOKEN_DAYS = env.integer("SCHEDULER_TOKEN_DAYS", 90, minimum=1, maximum=36_500)
+SCHEDULER_TEST_LIMIT = env.integer("SCHEDULER_TEST_LIMIT", 60, minimum=1, maximum=100_000)
+SCHEDULER_RUN_LIMIT = env.integer("SCHEDULER_RUN_LIMIT", 600, minimum=1, maximum=1_000_000)
+SCHEDULER_AUDIT_DAYS = env.integer("SCHEDULER_AUDIT_DAYS", 365, minimum=1, maximum=36_500)
+SCHEDULER_SESSION_IDLE_HOURS = env.number("SCHEDULER_SESSION_IDLE_HOURS", 12, minimum=0.05, maximum=8760)
+SCHEDULER_SESSION_DAYS = env.number("SCHEDULER_SESSION_DAYS", 14, minimum=0.05, maximum=365)
+SESSION_ENGINE = "scheduler.models.session_store"
+SESSION_COOKIE_AGE = round(
+    SCHEDULER_SESSION_DAYS * 86_400
+)  # the idle limit is kept by the row of the session
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = IS_HTTPS
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+TRUST_PROXY_HEADERS = env.proxy_headers("TRUST_PROXY_HEADERS", "0")
+TRUSTED_PROXIES = env.networks("TRUSTED_PROXIES", "127.0.0.1,::1")
 SECURE_PROXY_SSL_HEADER = (
-    ("HTTP_X_FORWARDED_PROTO", "https") if env.boolean("TRUST_PROXY_HEADERS", False) else None
+    ("HTTP_X_FORWARDED_PROTO", "https") if "X-Forwarded-Proto" in TRUST_PROXY_HEADERS else None
 )
+USE_X_FORWARDED_HOST = "X-Forwarded-Host" in TRUST_PROXY_HEADERS
 SECURE_HSTS_SECONDS = 31_536_000 if IS_HTTPS else 0
+# Redirect http to https where the original scheme is known; local monitors use http.
+SECURE_SSL_REDIRECT = IS_HTTPS and SECURE_PROXY_SSL_HEADER is not None
+SECURE_REDIRECT_EXEMPT = [r"^healthz$"]
+# Subdomains and sibling domains are not ours to decide on: no includeSubDomains, no preload.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
-DATA_UPLOAD_MAX_NUMBER_FIELDS = 25_000  # the form of a task with as many rules and channels as there may be
-DATA_UPLOAD_MAX_MEMORY_SIZE = 6 * 1024 * 1024  # a configuration of 5 MB, its own limit, must get through
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 25_000  # the form of a task with the maximum of rules and channels
+DATA_UPLOAD_MAX_MEMORY_SIZE = 6 * 1024 * 1024  # more than the limit of 5 MB for a configuration
 
 # --- language and time ----------------------------------------------------------------------------
 
@@ -124,7 +169,7 @@ try:
 except Exception:
     raise ImproperlyConfigured(
         "DATABASE_URL cannot be read; a URL such as sqlite:////data/db.sqlite3 or "
-        "postgres://user:password@host:5432/name is needed"  # what was found may hold a password
+        "postgres://user:password@host:5432/name is needed"  # the value may contain a password
     ) from None
 if _database.get("ENGINE") not in {"django.db.backends.sqlite3", "django.db.backends.postgresql"}:
     raise ImproperlyConfigured(
@@ -132,10 +177,10 @@ if _database.get("ENGINE") not in {"django.db.backends.sqlite3", "django.db.back
     )
 if _database["ENGINE"].endswith("sqlite3") and _database["NAME"] in ("", ":memory:"):
     raise ImproperlyConfigured("DATABASE_URL names no file; processes could not share the database")
-# A connection per process is kept; long loops close it when it broke.
+# One persistent connection per process; long-running loops close broken ones.
 _database.update(CONN_MAX_AGE=None, CONN_HEALTH_CHECKS=True)
 if _database["ENGINE"].endswith("sqlite3"):
-    # Deferred transactions answer "database is locked" at once when two writers upgrade; see the system check.
+    # Deferred transactions raise "database is locked" at once when two writers upgrade; see the system check.
     _database["OPTIONS"] = {
         "timeout": 20,
         "transaction_mode": "IMMEDIATE",
@@ -144,6 +189,10 @@ if _database["ENGINE"].endswith("sqlite3"):
 DATABASES = {"default": _database}
 
 REDIS_URL = env.url("REDIS_URL", schemes=("redis", "rediss", "unix"), example="redis://127.0.0.1:6379/0")
+if not SERVES_THIS_MACHINE_ONLY:
+    _refused = refusals(is_debug=DEBUG, hosts=ALLOWED_HOSTS, redis_url=REDIS_URL)
+    if _refused:
+        raise ImproperlyConfigured("; ".join(_refused))
 CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
@@ -152,13 +201,15 @@ CACHES = {
 
 # --- the scheduler --------------------------------------------------------------------------------
 
-SCHEDULER_TASKS_DIR = Path(env.text("SCHEDULER_TASKS_DIR", str(BASE_DIR / "tasks"))).resolve()
+# Not resolved: symlinks are resolved when a command starts.
+SCHEDULER_TASKS_DIR = Path(env.text("SCHEDULER_TASKS_DIR", str(BASE_DIR / "tasks"))).absolute()
 SCHEDULER_SPOOL_DIR = Path(env.text("SCHEDULER_SPOOL_DIR", str(DATA_DIR / "spool"))).resolve()
 SCHEDULER_WORKERS = env.integer("SCHEDULER_WORKERS", 2, minimum=1, maximum=64)
 SCHEDULER_SLOTS = env.integer("SCHEDULER_SLOTS", 64, minimum=1, maximum=1000)
 SCHEDULER_QUEUE = env.queue("SCHEDULER_QUEUE", "default")
 SCHEDULER_LOG_LIMIT = env.integer("SCHEDULER_LOG_LIMIT", 1024 * 1024, minimum=1024, maximum=64 * 1024 * 1024)
 SCHEDULER_HISTORY_DAYS = env.integer("SCHEDULER_HISTORY_DAYS", 90, minimum=1, maximum=36_500)
+SCHEDULER_FREE_SPACE = env.integer("SCHEDULER_FREE_SPACE", 500, minimum=0, maximum=1_000_000)
 SCHEDULER_HEARTBEAT = env.number("SCHEDULER_HEARTBEAT", 5, minimum=0.1, maximum=60)
 SCHEDULER_LEASE = env.number("SCHEDULER_LEASE", 30, minimum=0.5, maximum=600)
 SCHEDULER_SWEEP = env.number("SCHEDULER_SWEEP", 5, minimum=0.1, maximum=60)
@@ -168,16 +219,18 @@ SCHEDULER_NOTIFY_ATTEMPTS = env.integer("SCHEDULER_NOTIFY_ATTEMPTS", 8, minimum=
 SCHEDULER_NOTIFY_DEADLINE = env.number("SCHEDULER_NOTIFY_DEADLINE", 15, minimum=1, maximum=300)
 SCHEDULER_NOTIFY_LANGUAGE = env.choice("SCHEDULER_NOTIFY_LANGUAGE", LANGUAGE_CODE, ("en", "zh-hans"))
 SCHEDULER_HEARTBEAT_URL = env.web_address("SCHEDULER_HEARTBEAT_URL")
-SCHEDULER_STOP = env.choice("SCHEDULER_STOP", "leave", ("leave", "wait"))
+SCHEDULER_STOP = env.choice("SCHEDULER_STOP", "leave", ("leave", "wait", "terminate"))
 if SCHEDULER_LEASE < 3 * SCHEDULER_HEARTBEAT:
     raise ImproperlyConfigured(
         f"SCHEDULER_LEASE is {SCHEDULER_LEASE:g} and SCHEDULER_HEARTBEAT {SCHEDULER_HEARTBEAT:g}; "
         "the lease must be at least three heartbeats, or healthy workers are taken for dead"
     )
 
+COMMAND_ENVIRONMENT = allowed_environment(STARTED_WITH)
+
 # --- notifications --------------------------------------------------------------------------------
 
-EMAIL_BACKEND = "notifications.mail_backend.EmailBackend"
+EMAIL_BACKEND = "notifications.transport.smtp.EmailBackend"
 EMAIL_HOST = env.text("EMAIL_HOST", "localhost")
 EMAIL_PORT = env.integer("EMAIL_PORT", 25, minimum=1, maximum=65535)
 EMAIL_HOST_USER = env.text("EMAIL_HOST_USER")
@@ -192,16 +245,17 @@ if EMAIL_USE_TLS and EMAIL_USE_SSL:
     )
 SCHEDULER_WEBHOOK_ALLOW = env.targets("SCHEDULER_WEBHOOK_ALLOW")
 
-# django-q2 carries wake-ups only. Each value below differs from a default that loses, repeats or hangs;
-# the system check scheduler.E003 refuses others.
+# django-q2 only carries wake-ups. Each value below differs from a default that loses, repeats or hangs;
+# the system check scheduler.E003 rejects other values.
 Q_CLUSTER: dict[str, Any] = {
     "name": "schedsite",  # also the salt of the signatures: one name for all clusters
     "cluster_name": SCHEDULER_QUEUE,
     "label": "Queue",
-    "workers": SCHEDULER_WORKERS + 1,  # one is never occupied by executions; see scheduler.cluster.seat
+    "workers": SCHEDULER_WORKERS
+    + 1,  # one is never occupied by executions; see scheduler.processes.cluster.job_permit
     "queue_limit": SCHEDULER_WORKERS + 1,
     "bulk": 1,
-    "poll": 0.05,
+    "poll": 0.05,  # where the queue cannot be listened to
     "timeout": 600,
     "retry": 660,
     "max_attempts": 1,
@@ -221,15 +275,15 @@ if _database["ENGINE"].endswith("sqlite3"):
 
 if REDIS_URL:
     Q_CLUSTER["redis"] = REDIS_URL
-    Q_CLUSTER["broker_class"] = "scheduler.cluster.RedisWakeBroker"
+    Q_CLUSTER["broker_class"] = "scheduler.processes.brokers.RedisWakeBroker"
 else:
     Q_CLUSTER["orm"] = "default"
-    Q_CLUSTER["broker_class"] = "scheduler.cluster.DatabaseWakeBroker"
+    Q_CLUSTER["broker_class"] = "scheduler.processes.brokers.DatabaseWakeBroker"
 
 # --- static files, API, logging -------------------------------------------------------------------
 
 STATIC_URL = "/static/"
-WHITENOISE_USE_FINDERS = True  # the apps' own folders are served; nothing to collect or build
+WHITENOISE_USE_FINDERS = True  # serves the apps' static folders; no collectstatic needed
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
@@ -252,32 +306,17 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Scripts on time, in order, with a history.",
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
+    "ENUM_NAME_OVERRIDES": {
+        "StatusEnum": "scheduler.choices.Status.values",
+        "RunStatusEnum": "scheduler.choices.RunStatus.values",
+    },
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,  # it would say each value twice
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    # Deep links are links within buttons, which no screen reader tells apart.
+    # Deep links are links inside buttons, which screen readers cannot distinguish.
     "SWAGGER_UI_SETTINGS": {"deepLinking": False},
     "REDOC_DIST": "SIDECAR",
 }
-
-
-def _link(title: Any, icon: str, name: str, permission: str = "") -> dict[str, Any]:
-    """Return an entry of the sidebar, shown to those who have the permission."""
-    return {
-        "title": title,
-        "icon": icon,
-        "link": reverse_lazy(name),
-        "permission": lambda request: not permission or request.user.has_perm(permission),
-        "active": lambda request: _is_at(request.path, str(reverse_lazy(name))),
-    }
-
-
-def _is_at(path: str, link: str) -> bool:
-    """Tell whether a page belongs to an entry of the sidebar: pages of their own below another's address do not."""
-    pages = ("graph", "timeline", "system", "import", "export")
-    own = [str(reverse_lazy(f"admin:scheduler_{page}")) for page in pages]
-    if path in own or link in own or link == str(reverse_lazy("admin:index")):
-        return path == link
-    return path.startswith(link)
 
 
 UNFOLD: dict[str, Any] = {
@@ -289,7 +328,7 @@ UNFOLD: dict[str, Any] = {
     "SITE_FAVICONS": [
         {"rel": "icon", "type": "image/svg+xml", "href": lambda _request: static("scheduler/favicon.svg")}
     ],
-    # The theme would write its colours into an inline style; site.css has them, which the policy allows.
+    # The theme would write colours into an inline style; they are in site.css, which the policy allows.
     "COLORS": lambda _request: {},
     "STYLES": [
         lambda _request: static("scheduler/site.css"),
@@ -306,75 +345,7 @@ UNFOLD: dict[str, Any] = {
     ],
     "SIDEBAR": {
         "show_search": True,
-        "navigation": [
-            {
-                "items": [
-                    _link(_("Overview"), "dashboard", "admin:index"),
-                    _link(_("Tasks"), "schedule", "admin:scheduler_task_changelist", "scheduler.view_task"),
-                    _link(
-                        _("Executions"),
-                        "history",
-                        "admin:scheduler_execution_changelist",
-                        "scheduler.view_execution",
-                    ),
-                    _link(_("Runs"), "play_circle", "admin:scheduler_run_changelist", "scheduler.view_run"),
-                    _link(_("Graph"), "account_tree", "admin:scheduler_graph", "scheduler.view_task"),
-                    _link(
-                        _("Timeline"),
-                        "view_timeline",
-                        "admin:scheduler_timeline",
-                        "scheduler.view_execution",
-                    ),
-                ]
-            },
-            {
-                "title": _("Notifications"),
-                "separator": True,
-                "items": [
-                    _link(
-                        _("Rules"),
-                        "notifications",
-                        "admin:notifications_notificationrule_changelist",
-                        "notifications.view_notificationrule",
-                    ),
-                    _link(
-                        _("Deliveries"),
-                        "outgoing_mail",
-                        "admin:notifications_delivery_changelist",
-                        "notifications.view_delivery",
-                    ),
-                ],
-            },
-            {
-                "title": _("Installation"),
-                "separator": True,
-                "items": [
-                    _link(
-                        pgettext_lazy("page", "System"),
-                        "monitor_heart",
-                        "admin:scheduler_system",
-                        "scheduler.view_process",
-                    ),
-                    _link(_("Import"), "upload_file", "admin:scheduler_import", "scheduler.add_task"),
-                    _link(_("Export"), "download", "admin:scheduler_export", "scheduler.change_task"),
-                    _link(_("API"), "api", "docs"),
-                ],
-            },
-            {
-                "title": _("Access"),
-                "separator": True,
-                "items": [
-                    _link(_("Users"), "person", "admin:auth_user_changelist", "auth.view_user"),
-                    _link(_("Groups"), "group", "admin:auth_group_changelist", "auth.view_group"),
-                    _link(
-                        _("API tokens"),
-                        "key",
-                        "admin:scheduler_apitoken_changelist",
-                        "scheduler.view_apitoken",
-                    ),
-                ],
-            },
-        ],
+        "navigation": NAVIGATION,
     },
 }
 
@@ -383,9 +354,13 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "filters": {"error_id": {"()": "schedsite.errors.ErrorIdFilter"}},
+    "handlers": {
+        "console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["error_id"]},
+    },
     "root": {"handlers": ["console"], "level": "WARNING"},
     "loggers": {
+        "schedsite": {"level": LOG_LEVEL},
         "scheduler": {"level": LOG_LEVEL},
         "notifications": {"level": LOG_LEVEL},
         "django.request": {"level": "ERROR"},

@@ -1,16 +1,19 @@
-"""Entry point of gunicorn."""
+"""WSGI entry point for `manage.py web` or another WSGI server."""
 
 import gc
 import os
 
-from django.core.wsgi import get_wsgi_application
+import django
 from django.urls import get_resolver
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "schedsite.settings")
-application = get_wsgi_application()
+from schedsite.middleware.sound_requests import SoundHandler
 
-# All pages are loaded now rather than by the first reader, and what they are made of is set aside: looked through for
-# garbage again and again, it made one of fifteen requests wait for as long as a page takes.
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "schedsite.settings")
+django.setup(set_prefix=False)
+application = SoundHandler()
+
+# Load all views now rather than at the first request, and freeze the loaded objects: scanning them in each garbage
+# collection delayed one of fifteen requests by the time that a page takes.
 _ = get_resolver().url_patterns
 gc.collect()
 gc.freeze()

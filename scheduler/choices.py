@@ -26,7 +26,7 @@ FAILED = RAN - {Status.SUCCESS}
 RETRIED = frozenset({Status.TECHNICAL_FAILURE, Status.TIMEOUT})
 TERMINAL = frozenset(Status) - ACTIVE
 #: The others are searched for by an index of their own; so are triggers.
-COMMON = (Status.SUCCESS, Status.QUEUED, Status.RUNNING)
+UNINDEXED_STATUSES = (Status.SUCCESS, Status.QUEUED, Status.RUNNING)
 
 
 class RunStatus(models.TextChoices):
@@ -50,7 +50,7 @@ class Trigger(models.TextChoices):
     BACKFILL = "backfill", _("Backfill")
 
 
-COMMON_TRIGGERS = (Trigger.SCHEDULE,)
+UNINDEXED_TRIGGERS = (Trigger.SCHEDULE,)
 
 
 class MisfirePolicy(models.TextChoices):
@@ -79,3 +79,27 @@ class TriggerRule(models.TextChoices):
 
 
 WEEKDAYS = (_("Mon"), _("Tue"), _("Wed"), _("Thu"), _("Fri"), _("Sat"), _("Sun"))
+
+
+class AuditKind(models.TextChoices):
+    """What an event of the audit is about."""
+
+    LOGIN = "login", _("Login")
+    LOGOUT = "logout", _("Logout")
+    SESSION = "session", _("Session ended")
+    TOKEN = "token", _("API token")
+    TOKEN_MADE = "token_made", _("API token created")
+    TOKEN_ENDED = "token_ended", _("API token ended")
+    PASSWORD = "password", _("Password")
+    ACCOUNT = "account", _("Account")
+    TEST = "test", _("Test message")
+    RUN = "run", _("Run by API")
+    UNLOCK = "unlock", _("Unlock")
+
+
+class AuditOutcome(models.TextChoices):
+    """How it ended: done, done wrongly, or not let through."""
+
+    SUCCESS = "success", _("Success")
+    FAILURE = "failure", _("Failed")
+    REFUSED = "refused", _("Refused")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 
 class SchedulerError(Exception):
     """Root of the errors of this app. The text is for people and names object, value and what is allowed."""
@@ -13,3 +15,11 @@ class InvalidScheduleError(SchedulerError, ValueError):
 
 class ConflictError(SchedulerError):
     """The request is well formed but the present state of the object does not admit it."""
+
+
+class LimitReachedError(SchedulerError):
+    """Something was tried too often; `seconds` from now it may be tried again."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = max(1, math.ceil(seconds))
+        super().__init__(f"Too many attempts; try again in {self.seconds} s.")

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 def work() -> None:
     """Run queued executions until nothing is left to do."""
-    from scheduler import cluster, supervisor
+    from scheduler.processes import cluster, supervisor
 
-    with cluster.seat(cluster.WORK) as is_free:
+    with cluster.job_permit(cluster.WORK) as is_free:
         if is_free:
             supervisor.work()

@@ -1,6 +1,6 @@
-"""Wake-ups: the only way work is announced to workers. Safe to lose, safe to repeat, and few.
+"""Wake-ups: the only way to announce work to workers. They may be lost or repeated, and are few.
 
-A message names nothing but the job; what is to be done stands in the database.
+A message contains only the name of the job; the work itself is in the database.
 """
 
 from __future__ import annotations
@@ -20,33 +20,31 @@ logger = logging.getLogger(__name__)
 
 DEFAULT_QUEUE = "default"
 WORK = "scheduler.jobs.work"
-MOST_WAITING = (
-    8  # messages in a queue from which on no other job is announced; it would only wait behind them
-)
-#: What django-q2 shows in an admin site; people must not see it, for a schedule of it runs any function.
+MAX_PENDING_MESSAGES = 8  # in a queue; a further job would only wait behind them
+#: Models that django-q2 registers in the admin; they must be hidden, because its schedules can run any function.
 QUEUE_MODELS = (Schedule, Success, Failure, OrmQ)
 
 
-JUST = 1.0  # seconds
-_other_jobs: dict[str, float] = {}  # when this process last announced another job in a queue
+RECENT_SECONDS = 1.0
+#: By queue: monotonic time at which this process last announced another job.
+_last_announced: dict[str, float] = {}
 
 
 @lru_cache(maxsize=64)
 def _broker(queue: str) -> Broker:
-    """Return a kept broker; a new one for each message costs ten times the message."""
+    """Return a cached broker; creating one costs ten times as much as a message."""
     return get_broker(queue)
 
 
 def wake(queue: str, *, count: int = 1) -> None:
     """Ask up to `count` workers of `queue` to look for work; never raises.
 
-    Messages that wait already count: when workers are busy, more of them would only pile up. One that this process
-    has just sent for another job does not. When the queue cannot be reached, the dispatcher wakes again while
-    something is queued.
+    Queued messages count: while workers are busy, more of them would only pile up. A message just sent by this process
+    for another job does not count. If the queue is unreachable, the dispatcher wakes again while work is queued.
     """
     try:
         broker = _broker(queue)
-        is_other = monotonic() - _other_jobs.get(queue, -JUST) < JUST
+        is_other = monotonic() - _last_announced.get(queue, -RECENT_SECONDS) < RECENT_SECONDS
         waiting = max((broker.queue_size() or 0) - is_other, 0)
         for _ in range(min(count, settings.SCHEDULER_WORKERS) - waiting):
             async_task(WORK, broker=broker, cluster=queue, timeout=-1, save=False)
@@ -57,18 +55,18 @@ def wake(queue: str, *, count: int = 1) -> None:
 def wake_job(job: str, *, queue: str) -> None:
     """Ask a worker process of `queue` to call the function at the dotted path `job`; never raises.
 
-    For jobs of other apps that find what is to be done in the database, as `wake` does for work.
+    For jobs of other apps that find their work in the database, as `wake` does for executions.
     """
     try:
         broker = _broker(queue)
-        if (broker.queue_size() or 0) < MOST_WAITING:
+        if (broker.queue_size() or 0) < MAX_PENDING_MESSAGES:
             async_task(job, broker=broker, cluster=queue, timeout=-1, save=False)
-            _other_jobs[queue] = monotonic()
+            _last_announced[queue] = monotonic()
     except Exception:
         logger.warning("queue %s could not be woken for %s", queue, job, exc_info=True)
 
 
 def wake_after_commit(queues: Iterable[str], *, count: int = 1) -> None:
-    """Wake each of `queues` once the present transaction is committed."""
+    """Wake each of `queues` once the current transaction is committed."""
     for queue in sorted(set(queues)):
         transaction.on_commit(lambda queue=queue: wake(queue, count=count))  # type: ignore[misc]

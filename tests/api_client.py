@@ -39,3 +39,14 @@ def user_of(role: str) -> User:
     user = User.objects.create_user(f"a-{role.lower()}")
     user.groups.add(Group.objects.get(name=role))
     return user
+
+
+def errors_of(response: Any) -> list[tuple[str, str]]:
+    """Return path and message of each error of a problem document."""
+    assert response["Content-Type"] == "application/problem+json", response.content
+    body = response.json()
+    assert set(body) >= {"type", "title", "status", "detail", "errors"}
+    assert body["status"] == response.status_code
+    fields = {"path", "message", "found", "allowed", "code", "params"}
+    assert all(set(error) == fields for error in body["errors"])
+    return [(error["path"], error["message"]) for error in body["errors"]]

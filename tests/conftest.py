@@ -9,19 +9,46 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.core.cache import cache
+from django.conf import settings as settings_of_django
+from django.test import override_settings
+from django_q.conf import Conf
 from hypothesis import HealthCheck, settings
 
 from scheduler.config_file import validate_task
 from scheduler.models import Task
 from scheduler.services.tasks import save_task
 from tests.stack import Stack
+from tests.support.isolation import forget_kept_rows
+from tests.support.static_files import static_files_kept
 
 # How fast a machine is must not decide whether a test passes.
 settings.register_profile("schedsite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("schedsite")
 
 NOON = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_passwords() -> Iterator[None]:
+    """Hash passwords in no time: hundreds of tests make an account, and few are about its password."""
+    with override_settings(PASSWORD_HASHERS=["tests.support.hashers.QuickHasher"]):
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_installation(worker_id: str) -> Iterator[None]:
+    """Give each process of pytest-xdist a key of its own: with one, they would take each other's wake-ups in Redis."""
+    own = f"{settings_of_django.SECRET_KEY}-{worker_id}"
+    with override_settings(SECRET_KEY=own), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Conf, "SECRET_KEY", own)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def static_files_found_once() -> Iterator[None]:
+    """Look for static files once a process: each client of a test has its own middleware, which looks for them all."""
+    with static_files_kept():
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -34,17 +61,11 @@ def own_folders(settings: Any, tmp_path: Path) -> None:
 
 @pytest.fixture(autouse=True)
 def no_kept_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Forget what a process keeps of its database: here it is another one in each test."""
-    from scheduler import queues
-    from scheduler.services import claims, graphs
-
-    cache.clear()
+    """Forget what a process keeps of its database and of the last reader."""
     monkeypatch.setattr(
         "scheduler.views.shell.FAILING_KEPT", None
     )  # nothing ends while a test counts queries
-    queues._broker.cache_clear()
-    claims._spec.cache_clear()
-    graphs.forget()
+    forget_kept_rows()
 
 
 @pytest.fixture
@@ -67,7 +88,7 @@ def stack(transactional_db: None, tmp_path: Path) -> Iterator[Stack]:
 
 
 def starts_processes(item: pytest.Item) -> bool:
-    """Tell whether a test is one of those that start an installation or a browser."""
+    """Return whether a test starts an installation or a browser."""
     return item.path.parent.name in ("faults", "acceptance")
 
 
@@ -82,5 +103,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None]:
 
 
 def is_required(name: str) -> bool:
-    """Tell whether the absence of a service or a browser is a failure: in continuous integration it is."""
+    """Return whether a missing service or browser is a failure, as in continuous integration."""
     return bool(os.environ.get("CI")) and name != ""

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from notifications.channels.base import Facts
+from notifications.channels.base import Channel
+from notifications.channels.registry import get_channel
+from notifications.messages.context import Facts
 from scheduler.choices import Status, Trigger
 from scheduler.models import Execution, Task
 from scheduler.services.outcomes import announce
@@ -24,13 +26,41 @@ LETTERS = {
 }
 
 
+#: A value for every name of a template.
+FULL: dict[str, str | int | float | None] = {
+    "task_id": "backup",
+    "task_name": "Nightly backup",
+    "execution_status": "technical_failure",
+    "execution_start_time": "2026-06-01 12:00:00 UTC",
+    "execution_end_time": "2026-06-01 12:00:07 UTC",
+    "execution_duration": 7.25,
+    "threshold_count": 3,
+    "execution_log_tail": "copying\nNo space left on device\n",
+    "execution_id": 4711,
+    "execution_url": "https://schedsite.example.org/x/4711",
+    "exit_code": 28,
+    "attempt": 2,
+    "reason": "exit code 28",
+    "scheduled_for": "2026-06-01 12:00:00 UTC",
+    "run_id": 99,
+    "rule_name": "Three failures in a row",
+}
+
+
 @dataclass
 class NotebookChannel:
     """Sends to a list; `answers` are raised or returned, one at each attempt, before it answers "noted"."""
 
     kind: str = "webhook"
+    stands_for: Channel = field(init=False)
     sent: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     answers: list[Any] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.stands_for = get_channel(self.kind)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stands_for, name)
 
     def compose(self, config: Mapping[str, Any], facts: Facts) -> dict[str, Any]:
         """Return all that there is."""
@@ -72,10 +102,10 @@ def finish_all(task: Task, letters: str, **fields: Any) -> list[Execution]:
     for number, letter in enumerate(letters):
         begin = fields.get("begin", NOON) + timedelta(seconds=fields.get("every", 60) * number)
         rows += outcomes(task, letter, **{**fields, "begin": begin})
-        announce([rows[-1].pk])
+        announce({rows[-1].pk: task.pk})
     return rows
 
 
 def announce_all(rows: Sequence[Execution]) -> None:
     """Tell of several outcomes at once, as a worker that records a group."""
-    announce([row.pk for row in rows])
+    announce({row.pk: row.task_id for row in rows})

@@ -11,7 +11,7 @@ from django.conf import settings
 from scheduler.choices import Status, Trigger
 from scheduler.models import Execution, Process, Run, Task
 from scheduler.runner import Spool
-from scheduler.services import claims, processes, runs
+from scheduler.services import claims, heartbeats, runs
 from scheduler.services.outcomes import Report, finish
 from tests.conftest import NOON
 
@@ -36,7 +36,7 @@ class Engine:
         self.clock = Clock()
         self._make = make_task
         host_id = Spool(settings.SCHEDULER_SPOOL_DIR).host_id
-        self.worker = processes.register(
+        self.worker = heartbeats.register(
             Process.Kind.WORKER, host_id=host_id, queue="default", slots=99, now=NOON
         )
         self.claimed: dict[str, claims.Claimed] = {}

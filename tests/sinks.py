@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import email
 import email.policy
 import queue
+import random
 import socket
 import socketserver
 import ssl
@@ -24,10 +26,14 @@ PATIENCE = 90
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+    """Return a port that nobody listens on, and that the kernel gives to no client.
+
+    A client that asks before the server listens could be given that very port: it would then talk to itself.
+    """
+    while True:
+        with socket.socket() as sock, contextlib.suppress(OSError):
+            sock.bind(("127.0.0.1", random.randrange(20_000, 32_000)))
+            return int(sock.getsockname()[1])
 
 
 @dataclass
@@ -156,6 +162,11 @@ class Sink:
             size = next((int(value) for name, value in headers if name.lower() == "content-length"), 0)
             self.received.put(Received(line, headers, stream.read(size)))
 
+    def forget(self) -> None:
+        """Drop the requests that came so far; connections are counted on."""
+        while not self.received.empty():
+            self.received.get_nowait()
+
     def next(self) -> Received:
         """Return the next request, waiting for it."""
         return self.received.get(timeout=PATIENCE)
@@ -187,6 +198,11 @@ class Mailbox:
     raw: list[bytes] = field(default_factory=list)
     helo: list[str] = field(default_factory=list)
 
+    def forget(self) -> None:
+        """Drop the mails that came so far."""
+        for kept in (self.mails, self.raw, self.helo):
+            kept.clear()
+
     async def handle_RCPT(
         self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
     ) -> str:
@@ -214,7 +230,9 @@ class Mailbox:
 @contextmanager
 def mail_server(mailbox: Mailbox, **options: Any) -> Iterator[int]:
     """Run a mail server for the time of the context; yields its port."""
-    controller = Controller(mailbox, hostname="127.0.0.1", port=free_port(), **options)
+    controller = Controller(
+        mailbox, hostname="127.0.0.1", port=free_port(), ready_timeout=PATIENCE, **options
+    )
     controller.start()
     try:
         yield controller.port

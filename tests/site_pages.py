@@ -62,7 +62,10 @@ PAGES = {
     "admin:scheduler_execution_delete": Page("execution", is_closed=True),
     "admin:scheduler_process_add": Page(is_closed=True),
     "admin:scheduler_process_delete": Page("process", is_closed=True),
+    "admin:scheduler_auditevent_add": Page(is_closed=True),
+    "admin:scheduler_auditevent_delete": Page("auditevent", is_closed=True),
     "admin:auth_user_password_change": Page("user"),
+    "admin:scheduler_sessions": Page(),
     "docs": Page(),
 }
 """Pages that are no plain page of a model, or have a picture, or several shapes."""
@@ -88,6 +91,7 @@ NO_PAGES = {
     "admin:notifications_rule_test": "an act",
     "admin:notifications_rule_rehearse": "a part of the page of a rule",
     "admin:notifications_resend": "an act",
+    "admin:scheduler_session_end": "an act",
     "admin:scheduler_overview": "a part of the overview",
     "admin:scheduler_schedule_hint": "a part of the form of a task",
     "admin:scheduler_task_history": "leads to the history of the executions",
@@ -95,6 +99,7 @@ NO_PAGES = {
     "admin:scheduler_task_run": "an act",
     "admin:scheduler_task_pause": "an act",
     "admin:scheduler_task_resume": "an act",
+    "admin:scheduler_execution_count_as_technical": "an act",
     "admin:app_list": "a list of models that nothing links to",
     "set_language": "an act",
     "healthz": "JSON",

@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -47,11 +47,19 @@ class Stack:
         }
 
     def start(
-        self, command: str, *arguments: str, stdout: int | None = None, **more: str
+        self,
+        command: str,
+        *arguments: str,
+        stdout: int | None = None,
+        wrapper: Sequence[str] = (),
+        **more: str,
     ) -> subprocess.Popen[bytes]:
-        """Start `manage.py command` in a group of its own, with `more` variables in its environment."""
+        """Start `manage.py command` in a group of its own, with `more` variables in its environment.
+
+        `wrapper` is a program with its arguments that starts it.
+        """
         process = subprocess.Popen(
-            [sys.executable, str(ROOT / "manage.py"), command, *arguments],
+            [*wrapper, sys.executable, str(ROOT / "manage.py"), command, *arguments],
             env={**self.env, **more},
             stdout=self.log if stdout is None else stdout,
             stderr=self.log,
@@ -87,6 +95,8 @@ def roles(worker: subprocess.Popen[bytes]) -> dict[str, list[int]]:
     """Return the pids of a cluster by role: main, sentinel, worker, pusher, monitor."""
     found: dict[str, list[int]] = {"main": [], "sentinel": [], "worker": [], "pusher": [], "monitor": []}
     for main in _children(worker.pid):
+        if "cluster" not in " ".join(_title(main)):
+            continue  # what a command left behind
         found["main"].append(main.pid)
         for sentinel in _children(main.pid):
             found["sentinel"].append(sentinel.pid)

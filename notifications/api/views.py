@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from django.db import transaction
@@ -11,32 +12,45 @@ from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from notifications.api import documents as docs
-from notifications.api.documents import operation
-from notifications.api.wire import delivery_json, rehearsal_json, rule_json
-from notifications.channels import REGISTRY
+from notifications.api.operations import operation
+from notifications.api.serializers.deliveries import (
+    LARGEST_ID,
+    DeliveryPageSerializer,
+    DeliverySerializer,
+    TestAnswerSerializer,
+)
+from notifications.api.serializers.rules import (
+    KnownRule,
+    NotificationRulePageSerializer,
+    NotificationRuleSerializer,
+    RehearsalSerializer,
+    RehearseRequestSerializer,
+    RehearseStoredRequestSerializer,
+    RuleBodySerializer,
+)
+from notifications.channels.registry import REGISTRY
 from notifications.choices import Event, Scope, State
 from notifications.models import Delivery, NotificationRule
 from notifications.querysets import DeliveryQuerySet, RuleQuerySet
 from notifications.services import definitions, trials
-from notifications.services.projection import rule_spec
+from notifications.services.rule_sync import rule_spec
 from scheduler.api.base import (
     StrictViewSet,
     now,
     numbered_page,
-    read_body,
     task_named,
     user_of,
-    without_read_only,
 )
 from scheduler.api.pagination import CursorPage
 from scheduler.api.parameters import boolean, choices, instant, integer, single
 from scheduler.api.problems import NotFoundError, RequestRefusedError
+from scheduler.api.serializers.bodies import NothingSerializer, without_read_only
 from scheduler.models import Task
+from scheduler.services.limits import Scope as LimitScope
 from scheduler.services.tasks import lock_graph
 
-LARGEST_ID = 10**18 - 1
 TEST_RULE, VIEW_RULE = "notifications.test_notificationrule", "notifications.view_notificationrule"
+OF_THE_PLACE = ("scope", "task_id", "tag")
 CHANGE_RULE, CHANGE_TASK = "notifications.change_notificationrule", "scheduler.change_task"
 
 
@@ -60,48 +74,51 @@ class RuleViewSet(StrictViewSet):
         "rehearse": VIEW_RULE,
         "rehearse_draft": VIEW_RULE,
     }
+    limits_by_action = {"test": LimitScope.TEST}
 
     @operation(
         "list_notification_rules",
-        answer=docs.NotificationRulePage,
+        answer=NotificationRulePageSerializer,
         takes=("scope", "task_id", "tag", "enabled", "page", "page_size"),
     )
     def list(self, request: Request) -> Response:
         """Return rules: of all tasks, of tags, then of tasks. A page has 100 when nothing is said."""
         rows = _filtered(request).order_by("scope", "tag", "task__task_id", "position", "pk")
-        return numbered_page(request, rows, lambda shown: [_rule_json(rule, request) for rule in shown])
+        page = numbered_page(request, rows)
+        page = replace(page, rows=[_known(rule, request) for rule in page.rows])
+        return Response(NotificationRulePageSerializer(page).data)
 
     @operation(
         "create_notification_rule",
-        answer=docs.NotificationRule,
+        answer=NotificationRuleSerializer,
         status=201,
-        request=docs.NotificationRule,
+        request=NotificationRuleSerializer,
         conflicts=True,
     )
     def create(self, request: Request) -> Response:
         """Create a rule. One of a task is written to the task as its last."""
-        body = without_read_only(request.data, docs.READ_ONLY)
+        body = without_read_only(request.data, RuleBodySerializer.ignored)
         scope, task, tag = _place(body)
         spec = definitions.validate_rule(_words_of_rule(body))
         _may_write(request, scope)
         rule = definitions.save_rule(spec, scope=scope, task=task, tag=tag, user=user_of(request), now=now())
-        return Response(_rule_json(_rule(rule.pk), request), status=201)
+        return Response(_shown(_rule(rule.pk), request), status=201)
 
-    @operation("read_notification_rule", answer=docs.NotificationRule, of="rule_id")
+    @operation("read_notification_rule", answer=NotificationRuleSerializer, of="rule_id")
     def retrieve(self, request: Request, rule_id: int) -> Response:
         """Return one rule."""
-        return Response(_rule_json(_rule(rule_id), request))
+        return Response(_shown(_rule(rule_id), request))
 
     @operation(
         "replace_notification_rule",
-        answer=docs.NotificationRule,
-        request=docs.NotificationRule,
+        answer=NotificationRuleSerializer,
+        request=NotificationRuleSerializer,
         of="rule_id",
         conflicts=True,
     )
     def update(self, request: Request, rule_id: int) -> Response:
         """Replace a rule; fields that are absent get their defaults. Scope and task stay."""
-        body = without_read_only(request.data, docs.READ_ONLY)
+        body = without_read_only(request.data, RuleBodySerializer.ignored)
         definitions.validate_rule(_words_of_rule(body), stored=_rule(rule_id))  # before anything is locked
         with transaction.atomic():
             lock_graph()
@@ -110,14 +127,14 @@ class RuleViewSet(StrictViewSet):
 
     @operation(
         "change_notification_rule",
-        answer=docs.NotificationRule,
-        request=docs.NotificationRuleChange,
+        answer=NotificationRuleSerializer,
+        request=NotificationRuleSerializer,
         of="rule_id",
         conflicts=True,
     )
     def partial_update(self, request: Request, rule_id: int) -> Response:
         """Change the fields that are given."""
-        body = without_read_only(request.data, docs.READ_ONLY)
+        body = without_read_only(request.data, RuleBodySerializer.ignored)
         row = _rule(rule_id)
         definitions.validate_rule(
             {**rule_spec(row), **_words_of_rule(body)}, stored=row
@@ -136,31 +153,31 @@ class RuleViewSet(StrictViewSet):
         definitions.delete_rule(row, user=user_of(request), now=now())
         return Response(status=204)
 
-    @operation("test_notification_rule", answer=docs.TestAnswer, of="rule_id")
+    @operation("test_notification_rule", answer=TestAnswerSerializer, request=NothingSerializer, of="rule_id")
     def test(self, request: Request, rule_id: int) -> Response:
         """Send a test message to each channel of a rule and wait for the answers."""
-        read_body(request, {}, read_only=docs.READ_ONLY)
+        RuleBodySerializer.read(request)
         row = _rule(rule_id)
         sent = trials.test_send(list(row.channels.all()), rule=row, task=row.task, now=now())
-        return Response({"results": [delivery_json(delivery) for delivery in sent]})
+        return Response(TestAnswerSerializer({"results": sent}).data)
 
     @operation(
         "rehearse_notification_rule",
-        answer=docs.Rehearsal,
-        request=docs.RehearseStoredRequest,
+        answer=RehearsalSerializer,
+        request=RehearseStoredRequestSerializer,
         of="rule_id",
     )
     def rehearse(self, request: Request, rule_id: int) -> Response:
         """Tell what a rule would have sent in the last days."""
         row = _rule(rule_id)
-        days = _days(read_body(request, {"days": 30}, read_only=docs.READ_ONLY))
+        days = RehearseStoredRequestSerializer.read(request)["days"]
         return _rehearsal(rule_spec(row), Scope(row.scope), row.task, row.tag, days)
 
-    @operation("rehearse_notification_draft", answer=docs.Rehearsal, request=docs.RehearseRequest)
+    @operation("rehearse_notification_draft", answer=RehearsalSerializer, request=RehearseRequestSerializer)
     def rehearse_draft(self, request: Request) -> Response:
         """Tell what a rule that is not stored would have sent in the last days."""
-        body = without_read_only(request.data, docs.READ_ONLY)
-        days = _days({"days": body.pop("days", 30)})
+        body = without_read_only(request.data, RuleBodySerializer.ignored)
+        days = RehearseRequestSerializer().fields["days"].run_validation(body.pop("days", 30))
         scope, task, tag = _place(body)
         spec = definitions.validate_rule(_words_of_rule(body))
         return _rehearsal(spec, scope, task, tag, days)
@@ -174,28 +191,36 @@ class DeliveryViewSet(StrictViewSet):
         "retrieve": "notifications.view_delivery",
         "resend": "notifications.resend_delivery",
     }
+    limits_by_action = {"resend": LimitScope.TEST}
 
     @operation(
         "list_deliveries",
-        answer=docs.DeliveryPage,
+        answer=DeliveryPageSerializer,
         takes=("state", "event", "channel", "task_id", "rule", "since", "until", "page_size", "cursor"),
     )
     def list(self, request: Request) -> Response:
         """Return deliveries, newest first, by cursor. A page has 50 when nothing is said."""
         page = DeliveryPage(request, _filtered_deliveries(request))
-        return page.response([delivery_json(row) for row in page.rows])
+        return Response(DeliveryPageSerializer(page).data)
 
-    @operation("read_delivery", answer=docs.Delivery, of="delivery_id")
+    @operation("read_delivery", answer=DeliverySerializer, of="delivery_id")
     def retrieve(self, request: Request, delivery_id: int) -> Response:
         """Return one delivery."""
-        return Response(delivery_json(_delivery(delivery_id)))
+        return Response(DeliverySerializer(_delivery(delivery_id)).data)
 
-    @operation("resend_delivery", answer=docs.Delivery, status=202, of="delivery_id", conflicts=True)
+    @operation(
+        "resend_delivery",
+        answer=DeliverySerializer,
+        status=202,
+        request=NothingSerializer,
+        of="delivery_id",
+        conflicts=True,
+    )
     def resend(self, request: Request, delivery_id: int) -> Response:
         """Have a delivery sent: one that waits or failed at once, one that was sent or held back once more."""
-        read_body(request, {}, read_only=docs.READ_ONLY)
+        RuleBodySerializer.read(request)
         again = trials.resend(_delivery(delivery_id), now=now())
-        return Response(delivery_json(_delivery(again.pk)), status=202)
+        return Response(DeliverySerializer(_delivery(again.pk)).data, status=202)
 
 
 # --- rules ------------------------------------------------------------------------------------------
@@ -226,8 +251,12 @@ def _rule(rule_id: int) -> NotificationRule:
     return rule
 
 
-def _rule_json(rule: NotificationRule, request: Request) -> dict[str, Any]:
-    return rule_json(rule, shows_address=request.user.has_perm(CHANGE_RULE))
+def _shown(rule: NotificationRule, request: Request) -> dict[str, Any]:
+    return NotificationRuleSerializer(_known(rule, request)).data
+
+
+def _known(rule: NotificationRule, request: Request) -> KnownRule:
+    return KnownRule(rule, shows_address=request.user.has_perm(CHANGE_RULE))
 
 
 def _place(body: Mapping[str, Any]) -> tuple[Scope, Task | None, str]:
@@ -257,7 +286,7 @@ def _refuse_beside(body: Mapping[str, Any], name: str, scope: Scope) -> None:
 
 
 def _words_of_rule(body: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in body.items() if name not in docs.OWN}
+    return {name: value for name, value in body.items() if name not in OF_THE_PLACE}
 
 
 def _write(
@@ -276,7 +305,7 @@ def _write(
     rule = definitions.save_rule(
         spec, scope=Scope(row.scope), task=task, tag=tag, row=row, user=user_of(request), now=now()
     )
-    return Response(_rule_json(_rule(rule.pk), request))
+    return Response(_shown(_rule(rule.pk), request))
 
 
 def _may_write(request: Request, scope: Scope) -> None:
@@ -289,16 +318,7 @@ def _rehearsal(spec: Mapping[str, Any], scope: Scope, task: Task | None, tag: st
     if scope != Scope.TASK:
         rows = Task.objects.all() if scope == Scope.ALL else Task.objects.tagged(tag)
         tasks = list(rows.order_by("task_id"))
-    return Response(rehearsal_json(trials.rehearse(spec, tasks, days=days, now=now())))
-
-
-def _days(body: Mapping[str, Any]) -> int:
-    days = body["days"]
-    if type(days) is not int or not 1 <= days <= trials.MOST_DAYS:
-        found, allowed = json.dumps(days), f"a whole number from 1 to {trials.MOST_DAYS}"
-        message = f"{found[:80]} was found; {allowed} is allowed"
-        raise RequestRefusedError("days", message, found=found, allowed=allowed)
-    return days
+    return Response(RehearsalSerializer(trials.rehearse(spec, tasks, days=days, now=now())).data)
 
 
 # --- deliveries -------------------------------------------------------------------------------------

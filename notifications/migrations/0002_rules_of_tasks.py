@@ -6,7 +6,7 @@ import json
 from django.db import migrations
 
 STEP = 500
-BESIDE_TARGET = {"subject_template", "body_template", "secret", "headers", "method"}
+BESIDE_TARGET = {"subject_template", "body_template", "secret", "headers", "method", "success_when"}
 
 
 def project(apps, schema_editor):

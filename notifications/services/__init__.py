@@ -1,1 +1,1 @@
-"""Use cases: all writes of this app."""
+"""Use cases: every write of this app."""

@@ -1,4 +1,4 @@
-"""Writing rules. Those of a task are written by writing the task; those of a tag and of all tasks stand alone."""
+"""Writes rules. Rules of a task are written through the task; rules of a tag and of all tasks are independent rows."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING, Any, cast
 from django.db import transaction
 
 from notifications.choices import Scope
+from notifications.engine.reasons import Code
 from notifications.models import NotificationRule
-from notifications.services.projection import Draft, draft_rule, rule_spec
+from notifications.services.rule_sync import Draft, draft_rule, rule_spec
 from scheduler.config_file import ConfigError, ConfigProblem, validate_task
-from scheduler.config_file.fast_check import definition_check
-from scheduler.config_file.secrets import with_kept_secrets
+from scheduler.config_file.compiled import definition_check
+from scheduler.config_file.kept_secrets import with_kept_secrets
+from scheduler.engine.reasons import Reason
 from scheduler.exceptions import ConflictError
 from scheduler.models import Task
 from scheduler.services.tasks import lock_graph, save_task
-from scheduler.specs import task_to_spec
+from scheduler.task_mapping import task_to_spec
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
@@ -27,10 +29,10 @@ WITHIN_TASK = "task_notify[0]"
 
 
 def validate_rule(data: object, *, stored: NotificationRule | None = None) -> dict[str, Any]:
-    """Return the normal form of one rule in the words of task_notify, masks replaced by the stored secrets.
+    """Return the normal form of one rule in `task_notify` format, with masks replaced by the stored secrets.
 
     Raises:
-        ConfigError: with all problems; paths begin at the rule.
+        ConfigError: with all problems; paths are relative to the rule.
     """
     if definition_check("rule")(data):
         before = None if stored is None else rule_spec(stored)
@@ -48,10 +50,10 @@ def _from_rule(problem: ConfigProblem) -> ConfigProblem:
 
 
 def validate_tag(tag: object) -> str:
-    """Return a tag that a task may carry.
+    """Return a valid tag.
 
     Raises:
-        ConfigError: it is none.
+        ConfigError: the tag is invalid.
     """
     try:
         return validate_task({"task_tags": [tag]}, partial=True)["task_tags"][0]
@@ -69,14 +71,14 @@ def save_rule(
     user: AbstractBaseUser | None,
     now: datetime,
 ) -> NotificationRule:
-    """Create a rule, or change `row`, whose scope stays; what a rule of a task says is written to the task.
+    """Create a rule or update `row`, whose scope is fixed; a rule of a task is written to the task.
 
     Args:
-        spec: what `validate_rule` returned.
+        spec: the result of `validate_rule`.
 
     Raises:
         ConfigError: the task has too many rules.
-        ConflictError: task or rule were deleted meanwhile.
+        ConflictError: the task or rule was deleted meanwhile.
     """
     with transaction.atomic():
         if scope == Scope.TASK:
@@ -95,7 +97,7 @@ def save_rule(
 def _fresh(row: NotificationRule) -> NotificationRule:
     found = NotificationRule.objects.prefetch_related("channels").filter(pk=row.pk).first()
     if found is None:
-        raise ConflictError(f"Rule {row.pk} was deleted.")
+        raise ConflictError(Reason(Code.RULE_DELETED, {"rule": row.pk}))
     return found
 
 
@@ -110,7 +112,7 @@ def _save_rule_of_task(
     lock_graph()
     fresh = Task.objects.filter(pk=None if task is None else task.pk).first()
     if fresh is None:
-        raise ConflictError("The task was deleted.")
+        raise ConflictError(Reason(Code.TASK_OF_RULE_DELETED))
     rules = list(fresh.notify)
     place = len(rules) if row is None else _fresh(row).position
     rules[place : place + 1] = [dict(spec)]
@@ -121,10 +123,10 @@ def _save_rule_of_task(
 def set_enabled(
     row: NotificationRule, enabled: bool, *, user: AbstractBaseUser | None, now: datetime
 ) -> None:
-    """Switch a rule on or off.
+    """Enable or disable a rule.
 
     Raises:
-        ConflictError: it was deleted meanwhile.
+        ConflictError: the rule was deleted meanwhile.
     """
     with transaction.atomic():
         if row.scope != Scope.TASK:
@@ -134,7 +136,7 @@ def set_enabled(
         lock_graph()
         task = Task.objects.filter(pk=row.task_id).first()
         if task is None:
-            raise ConflictError("The task was deleted.")
+            raise ConflictError(Reason(Code.TASK_OF_RULE_DELETED))
         place = _fresh(row).position
         rules = [
             {**rule, "enabled": enabled} if index == place else rule for index, rule in enumerate(task.notify)
@@ -143,10 +145,10 @@ def set_enabled(
 
 
 def delete_rule(row: NotificationRule, *, user: AbstractBaseUser | None, now: datetime) -> None:
-    """Take a rule away; its deliveries stay, and what was still to be sent fails.
+    """Delete a rule; its deliveries are kept, and pending ones fail.
 
     Raises:
-        ConflictError: it was deleted meanwhile.
+        ConflictError: the rule was deleted meanwhile.
     """
     with transaction.atomic():
         if row.scope != Scope.TASK:
@@ -155,7 +157,7 @@ def delete_rule(row: NotificationRule, *, user: AbstractBaseUser | None, now: da
         lock_graph()
         task = Task.objects.filter(pk=row.task_id).first()
         if task is None:
-            raise ConflictError("The task was deleted.")
+            raise ConflictError(Reason(Code.TASK_OF_RULE_DELETED))
         place = _fresh(row).position
         rules = [rule for index, rule in enumerate(task.notify) if index != place]
         _write_rules(task, rules, user=user, now=now)

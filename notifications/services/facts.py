@@ -1,34 +1,49 @@
-"""What a message tells: a value for each name that a template may use."""
+"""Values of a message: one for each name that a template may use."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import cached_property
 
 from django.conf import settings
 from django.db.models import Sum
-from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext, override
+from django.utils.translation import override
 
 from notifications import selectors
-from notifications.channels.base import Facts
 from notifications.choices import Event, State
+from notifications.engine.rules import (
+    BrokenRuleError,
+    Decision,
+    Outcome,
+    Rule,
+    is_settled,
+    replay,
+    unsuccessful_before,
+)
+from notifications.messages.context import Facts
 from notifications.models import Delivery
-from notifications.rules import BrokenRuleError, is_settled, replay
+from scheduler.choices import FAILED, Status
 from scheduler.config_file.notify_rules import TEMPLATE_NAMES
-from scheduler.engine.zones import shown_zone
+from scheduler.engine.log_text import shown_text
+from scheduler.engine.zones import display_zone
 from scheduler.models import Execution, Task
-from scheduler.selectors import read_log
+from scheduler.selectors.logs import read_log
 
 TAIL_LINES, TAIL_BYTES = 50, 4096
+READ_BYTES = 65_536  # the same as on the execution page at first; progress bars collapse to little
 TASKS_NAMED = 20
-STREAK_STEPS = (64, 1024, 20_000)  # outcomes that are read to tell a streak which the decision did not need
+# Also defined by the URLconf, but resolving it imports all views, which a worker does not need otherwise.
+OVERVIEW, PAGE = "/admin/", "/admin/scheduler/{model}/{pk}/change/"
+STREAK_STEPS = (64, 1024, 20_000)  # outcomes read to count a streak that the decision did not need
 
 Value = str | int | float | None
 
 
 def facts_of(delivery: Delivery) -> Facts:
-    """Return the facts of a delivery as they stand now; its execution is over, so they hardly change."""
+    """Return the present facts of a delivery; they hardly change, because its execution has finished."""
     with override(settings.SCHEDULER_NOTIFY_LANGUAGE):
         values: dict[str, Value] = dict.fromkeys(TEMPLATE_NAMES)
         values["rule_name"] = delivery.rule_name
@@ -36,8 +51,13 @@ def facts_of(delivery: Delivery) -> Facts:
             values |= _of_task(delivery.task)
         if delivery.execution is not None and delivery.task is not None:
             values |= _of_execution(delivery.execution, delivery.task)
-        values |= _of_event(delivery)
-    return Facts(values=values, event=delivery.event, language=settings.SCHEDULER_NOTIFY_LANGUAGE)
+        of_event = _of_event(delivery)
+        values |= of_event
+        repeats = _repeats(delivery)
+    execution = delivery.execution if "reason" not in of_event else None
+    reason = None if execution is None else execution.coded_reason
+    language = settings.SCHEDULER_NOTIFY_LANGUAGE
+    return Facts(values, delivery.event, language, repeats=repeats, reason=reason)
 
 
 def _of_task(task: Task) -> dict[str, Value]:
@@ -69,31 +89,85 @@ def _of_event(delivery: Delivery) -> dict[str, Value]:
         at = _local(delivery.occurred_at, delivery.task.zone)
         said = _("It has not succeeded by its deadline %(at)s.") % {"at": at}
         return {"threshold_count": 1, "reason": said, "scheduled_for": at}
-    count = delivery.streak or _streak_of(delivery)
+    history = _History(delivery)
+    count = delivery.streak or history.latest.streak
     if delivery.event == Event.RECOVERED:
-        said = ngettext("After %(count)s failure.", "After %(count)s failures in a row.", count)
-        return {"threshold_count": count, "reason": said % {"count": count}}
+        return {"threshold_count": count, "reason": _after(history.unsuccessful)}
     return {"threshold_count": count}
 
 
-def _streak_of(delivery: Delivery) -> int:
-    """Return the streak that the delivery ends, for rules that fire without knowing it; at least 1."""
-    if delivery.rule is None or delivery.execution is None or delivery.task_id is None:
-        return 1
-    try:
-        rule = delivery.rule.policy()
-    except BrokenRuleError:
-        return 1
-    streak = 1
-    for size in STREAK_STEPS:
-        outcomes = selectors.latest_outcomes({delivery.task_id: size})[delivery.task_id]
-        place = next((i for i, outcome in enumerate(outcomes) if outcome.id == delivery.execution_id), None)
-        if place is None:
-            return 1
-        streak = replay(rule, outcomes[: place + 1])[-1].streak
-        if len(outcomes) < size or is_settled(rule, (o.status for o in outcomes[:place])):
-            break
-    return max(streak, 1)
+def _repeats(delivery: Delivery) -> int | None:
+    """Return how many times in a row this event occurred; rows of older versions only have the streak."""
+    if delivery.event in (Event.DIGEST, Event.OVERDUE, Event.RECOVERED):
+        return None
+    return delivery.repeats or _History(delivery).latest.repeats
+
+
+def _after(statuses: Sequence[str]) -> str:
+    """Return the statuses since the previous success, for the text of a recovery."""
+    count = len(statuses)
+    if not count:
+        return _("The first success after an alert.")
+    if all(status in FAILED for status in statuses):
+        said = _("After a failure.") if count == 1 else _("After %(count)s failures in a row.")
+    else:
+        said = (
+            _("After an outcome without success.")
+            if count == 1
+            else _("After %(count)s outcomes in a row without success.")
+        )
+    return said % {"count": count}
+
+
+@dataclass(frozen=True)
+class _History:
+    """The outcomes up to the one of a delivery, read lazily."""
+
+    delivery: Delivery
+
+    @cached_property
+    def rule(self) -> Rule | None:
+        """The present rule, or None if it was deleted or is invalid."""
+        try:
+            return None if self.delivery.rule is None else self.delivery.rule.policy()
+        except BrokenRuleError:
+            return None
+
+    @cached_property
+    def latest(self) -> Decision:
+        """The decision of the rule for the outcome, for rules that fire without counting; counts are at least 1."""
+        rule, alone = self.rule, Decision(self.delivery.event, 1)
+        if rule is None:
+            return alone
+        for outcomes, is_all in self._readings():
+            if is_all or is_settled(rule, (o.status for o in outcomes[:-1])):
+                decision = replay(rule, outcomes)[-1]
+                return replace(decision, streak=max(decision.streak, 1))
+        return alone
+
+    @cached_property
+    def unsuccessful(self) -> list[str]:
+        """The statuses between the previous success and this outcome."""
+        for outcomes, is_all in self._readings():
+            statuses = [outcome.status for outcome in outcomes[:-1]]
+            before = unsuccessful_before(self.rule, statuses if not is_all else [Status.SUCCESS, *statuses])
+            if before is not None:
+                return before
+        return []
+
+    def _readings(self) -> Iterator[tuple[list[Outcome], bool]]:
+        """Yield growing lists of outcomes that end with the delivery's, and whether each is complete."""
+        task, execution = self.delivery.task_id, self.delivery.execution_id
+        if task is None or execution is None:
+            return
+        for size in STREAK_STEPS:
+            outcomes = selectors.latest_outcomes({task: size})[task]
+            place = next((i for i, outcome in enumerate(outcomes) if outcome.id == execution), None)
+            is_all = len(outcomes) < size or size == STREAK_STEPS[-1]
+            if place is not None:
+                yield outcomes[: place + 1], is_all
+            if is_all:
+                return
 
 
 def _of_digest(delivery: Delivery) -> dict[str, Value]:
@@ -111,7 +185,7 @@ def _of_digest(delivery: Delivery) -> dict[str, Value]:
     named = [f"{name} ({count})" for name, count in tasks[:TASKS_NAMED]]
     if len(tasks) > TASKS_NAMED:
         named.append(_("and %(count)s more tasks") % {"count": len(tasks) - TASKS_NAMED})
-    said = _("Held back in the hour from %(hour)s, beyond %(limit)s messages: %(tasks)s.")
+    said = _("Suppressed in the hour from %(hour)s, beyond %(limit)s messages: %(tasks)s.")
     return {
         "threshold_count": total,
         "reason": said
@@ -120,12 +194,12 @@ def _of_digest(delivery: Delivery) -> dict[str, Value]:
             "limit": settings.SCHEDULER_NOTIFY_HOURLY_LIMIT,
             "tasks": ", ".join(named),
         },
-        "execution_url": f"{settings.SITE_URL}{reverse('admin:index')}",
+        "execution_url": f"{settings.SITE_URL}{OVERVIEW}",
     }
 
 
 def sample_facts(rule_name: str, task: Task | None, now: datetime) -> Facts:
-    """Return facts for a test message: every name has a value, where possible that of the task's latest execution."""
+    """Return facts for a test message: a value for every name, from the task's latest execution where possible."""
     with override(settings.SCHEDULER_NOTIFY_LANGUAGE):
         zone = settings.SCHEDULER_TIME_ZONE if task is None else task.zone
         values: dict[str, Value] = {
@@ -136,9 +210,9 @@ def sample_facts(rule_name: str, task: Task | None, now: datetime) -> Facts:
             "execution_end_time": _local(now, zone),
             "execution_duration": 42,
             "threshold_count": 3,
-            "execution_log_tail": _("The last lines of the log stand here."),
+            "execution_log_tail": _("The last lines of the log appear here."),
             "execution_id": 0,
-            "execution_url": f"{settings.SITE_URL}{reverse('admin:index')}",
+            "execution_url": f"{settings.SITE_URL}{OVERVIEW}",
             "exit_code": 2,
             "attempt": 1,
             "reason": _("This is a test."),
@@ -156,20 +230,20 @@ def sample_facts(rule_name: str, task: Task | None, now: datetime) -> Facts:
 
 
 def log_tail(execution: Execution) -> str:
-    """Return the end of the log: at most 50 lines and 4 KB."""
-    text = read_log(execution, tail=TAIL_BYTES, limit=TAIL_BYTES).text
-    text = text.encode()[-TAIL_BYTES:].decode("utf-8", "ignore")
-    return "\n".join(text.rstrip("\n").split("\n")[-TAIL_LINES:])
+    """Return the end of the log as its page shows it: at most 50 lines and 4 KB."""
+    text = shown_text(read_log(execution, tail=READ_BYTES, limit=READ_BYTES).text)
+    text = text.rstrip("\n").encode()[-TAIL_BYTES:].decode("utf-8", "ignore")
+    return "\n".join(text.split("\n")[-TAIL_LINES:])
 
 
 def _local(at: datetime | None, zone: str) -> str | None:
-    """Return an instant as people of the zone read it, with the offset."""
+    """Return an instant in local time of the zone, with the UTC offset."""
     if at is None:
         return None
-    local = at.astimezone(shown_zone(zone))
+    local = at.astimezone(display_zone(zone))
     offset = f"{local:%z}"
     return f"{local:%Y-%m-%d %H:%M:%S} {offset[:3]}:{offset[3:]}"
 
 
 def _url(model: str, pk: int) -> str:
-    return f"{settings.SITE_URL}{reverse(f'admin:scheduler_{model}_change', args=[pk])}"
+    return f"{settings.SITE_URL}{PAGE.format(model=model, pk=pk)}"

@@ -1,4 +1,4 @@
-"""Missed deadlines: at each sweep the tasks that have a deadline and a rule for `overdue` are looked at."""
+"""Missed deadlines: each sweep checks the tasks that have a deadline and an `overdue` rule."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ from django.db import transaction
 from django.db.models import OuterRef, Q, Subquery
 
 from notifications.choices import Scope
-from notifications.deadlines import missed_deadline
+from notifications.engine.deadlines import missed_deadline
+from notifications.engine.rules import OVERDUE
 from notifications.models import Delivery, NotificationRule
-from notifications.rules import OVERDUE
-from notifications.services.outbox import Firing, Rules, is_about, write_firings
+from notifications.services.firing import Firing, Rules, is_about
+from notifications.services.outbox import write_firings
 from scheduler.choices import Status
 from scheduler.models import Execution, Task
 
 logger = logging.getLogger(__name__)
 
-FEW = 500  # tasks that are asked for by name rather than found among all that have a deadline
+FEW = 500  # up to this many tasks are selected by key rather than by their deadline
 
 
 def write_overdue(now: datetime) -> None:
-    """Write one delivery for each channel and missed deadline of an enabled task; without such rules, one query."""
+    """Write one delivery per channel and missed deadline of an enabled task; one query if no rule needs it."""
     watching = NotificationRule.objects.enabled().filter(watches_deadline=True)
     scopes = list(watching.order_by().values_list("scope", "task_id", "tag"))
     if not scopes:
@@ -44,8 +45,8 @@ def write_overdue(now: datetime) -> None:
 
 
 def _with_deadline(task_pks: Collection[int] | None) -> Iterable[Task]:
-    """Return the enabled tasks that have a deadline, with `last_success_at`."""
-    # The index of a status is by queued_at, and leads to the latest success however long ago it was.
+    """Return the enabled tasks with a deadline, annotated with `last_success_at`."""
+    # The status index is ordered by queued_at and finds the latest success regardless of its age.
     success = Execution.objects.filter(task=OuterRef("pk"), status=Status.SUCCESS).newest_first()
     tasks = Task.objects.filter(enabled=True, deadline__isnull=False)
     if task_pks is not None and len(task_pks) <= FEW:
@@ -72,7 +73,7 @@ def _missed(task: Task, now: datetime) -> datetime | None:
 
 
 def _find(rules: Rules, missed: Sequence[tuple[Task, datetime]]) -> list[Firing]:
-    """Return the deadlines that were not told of yet."""
+    """Return a firing for each deadline that was not reported yet."""
     own: dict[int | None, Rules] = defaultdict(list)
     others: Rules = []
     for row, rule in rules:
@@ -83,9 +84,9 @@ def _find(rules: Rules, missed: Sequence[tuple[Task, datetime]]) -> list[Firing]
         for row, rule in [*own.get(task.pk, ()), *others]
         if is_about(row, task)
     ]
-    told = set(
+    reported = set(
         Delivery.objects.filter(event=OVERDUE, occurred_at__in={at for _task, at in missed})
         .filter(rule__in=[row for row, _rule in rules], task__in=[task for task, _at in missed])
         .values_list("rule_id", "task_id", "occurred_at")
     )
-    return [f for f in found if (f.row.pk, f.task_pk, f.occurred_at) not in told]
+    return [f for f in found if (f.row.pk, f.task_pk, f.occurred_at) not in reported]

@@ -1,4 +1,4 @@
-"""Retention: deliveries go with the history."""
+"""Retention of deliveries."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ STEP = 1000
 
 
 def prune_deliveries(older_than: datetime) -> int:
-    """Delete digests, tests and missed deadlines that were written before, in small steps; return how many.
+    """Delete digests, tests and missed deadlines written before `older_than`, in batches; return the number.
 
-    The deliveries of executions went with them. Of those here, what is still to be sent stays.
+    Deliveries of executions are deleted with these. Unsent messages are kept.
     """
     old = Delivery.objects.filter(created_at__lt=older_than, execution=None).exclude(state__in=OPEN)
     old = old.order_by("created_at")

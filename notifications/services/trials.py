@@ -1,4 +1,4 @@
-"""Trying out and doing again: test messages, rehearsals against history, and sending a delivery once more."""
+"""Test messages, rehearsals of rules against the history, and resending deliveries."""
 
 from __future__ import annotations
 
@@ -13,19 +13,20 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.utils.translation import gettext as _
 
 from notifications import selectors
-from notifications.channels import get_channel
+from notifications.channels.registry import get_channel
 from notifications.choices import Event, State
-from notifications.deadlines import daily_deadlines, missed_deadline
+from notifications.engine.deadlines import daily_deadlines, missed_deadline
+from notifications.engine.reasons import Code
+from notifications.engine.rules import OVERDUE, RECOVERED, Outcome, Replay, Rule, held_back
 from notifications.models import Delivery, NotificationRule, RuleChannel, new_key, target_of
-from notifications.rules import OVERDUE, RECOVERED, Outcome, Replay, Rule, held_back
-from notifications.services.attempts import GRACE, Attempt, Result
 from notifications.services.facts import sample_facts
-from notifications.services.sending import LEASE_MARGIN, record
+from notifications.services.resending import GRACE, Attempt, Result
+from notifications.services.send_threads import LEASE_MARGIN, no_answer, not_composed, record
 from notifications.services.wake import wake_sender_after_commit
 from scheduler.choices import Status
+from scheduler.engine.reasons import Reason
 from scheduler.exceptions import ConflictError
 from scheduler.models import Task
 
@@ -45,13 +46,13 @@ def test_send(
     task: Task | None = None,
     now: datetime,
 ) -> list[Delivery]:
-    """Send a test message to each channel at once and return the deliveries, sent or failed with the reason.
+    """Send a test message to each channel immediately and return the deliveries, sent or failed with a reason.
 
-    Takes as long as the slowest, at most SCHEDULER_NOTIFY_DEADLINE and a second. Nothing is tried again.
+    Blocks until the slowest channel is done, at most SCHEDULER_NOTIFY_DEADLINE plus one second. No retries.
 
     Args:
-        channels: stored ones, or drafts that are only tried out.
-        task: whose latest execution lends its facts.
+        channels: stored channels, or unsaved drafts.
+        task: the task whose latest execution provides the template values.
     """
     name = rule.name if rule is not None and not rule_name else rule_name
     deliveries = [_test_row(channel, rule, name, task, now) for channel in channels]
@@ -84,12 +85,11 @@ def _await(
         _record_test(attempt.delivery, result, now)
     for attempt in flying.values():
         attempt.give_up()
-        late = Result(False, f"no answer within {settings.SCHEDULER_NOTIFY_DEADLINE:g} s")
-        _record_test(attempt.delivery, late, now)
+        _record_test(attempt.delivery, Result(False, no_answer()), now)
 
 
 def _record_test(delivery: Delivery, result: Result, now: datetime) -> None:
-    """Record a result for good: whoever sends a test sees what became of it, and tries again themselves."""
+    """Record a final result; test messages are not retried, as their sender sees the result."""
     record(delivery, replace(result, is_permanent=True), now=now)
 
 
@@ -119,42 +119,43 @@ def _compose_test(delivery: Delivery, channel: RuleChannel, facts: Any, now: dat
     try:
         delivery.content = get_channel(delivery.kind).compose(channel.config, facts)
     except Exception as error:
-        _record_test(
-            delivery, Result(False, f"the message cannot be composed: {type(error).__name__}: {error}"), now
-        )
+        _record_test(delivery, Result(False, not_composed(error)), now)
         return False
     delivery.save(update_fields=["content"])
     return True
 
 
-# --- doing again ------------------------------------------------------------------------------------
+# --- resending --------------------------------------------------------------------------------------
 
 
 def resend(delivery: Delivery, *, now: datetime) -> Delivery:
-    """Have a delivery sent: now, when it waits or failed; once more, in its own row, when it was sent or held back.
+    """Schedule a delivery for sending: at once if it is pending or failed; as a new row if it was sent or suppressed.
 
-    One that failed keeps its key, because the message may have arrived; a repetition on purpose has a key of its own.
+    A failed delivery keeps its key, because the message may have arrived; an intentional repetition gets a new key.
 
     Returns:
         the delivery that will be sent.
 
     Raises:
-        ConflictError: it is being sent, its channel was removed, or it is a test of a draft.
+        ConflictError: it is being sent, its channel was deleted, or it is the test of a draft.
     """
     with transaction.atomic():
         fresh = Delivery.objects.select_for_update(of=("self",)).get(pk=delivery.pk)
         if fresh.channel_id is None:
-            raise ConflictError(_("Delivery %(id)s has no channel any more.") % {"id": fresh.pk})
+            raise ConflictError(Reason(Code.DELIVERY_WITHOUT_CHANNEL, {"delivery": fresh.pk}))
         if fresh.state == State.SENDING:
-            raise ConflictError(_("Delivery %(id)s is being sent.") % {"id": fresh.pk})
+            raise ConflictError(Reason(Code.DELIVERY_BEING_SENT, {"delivery": fresh.pk}))
         if fresh.state == State.FAILED:
-            fresh.attempts, fresh.reason = 0, ""
+            fresh.attempts = 0
+            fresh.set_reason(None)
         if fresh.state in (State.SENT, State.SUPPRESSED):
             fresh.pk, fresh.key = None, new_key()
             fresh._state.adding = True
             fresh.occasion = f"again:{secrets.token_hex(8)}"
             fresh.count, fresh.attempts = 1, 0
-            fresh.reason, fresh.response, fresh.sent_at = "", "", None
+            fresh.set_reason(None)
+            fresh.set_answer(None)
+            fresh.sent_at = None
             fresh.created_at = now
         fresh.state, fresh.next_attempt_at = State.PENDING, now
         fresh.save()
@@ -167,11 +168,12 @@ def resend(delivery: Delivery, *, now: datetime) -> Delivery:
 
 @dataclass(frozen=True)
 class RehearsedMessage:
-    """A message that a rule would have caused.
+    """A message that a rule would have sent.
 
     Attributes:
+        streak, repeats: as in `Decision`.
         reason: why the rule fired.
-        held_back: why it would not have been sent, "" when it would have been.
+        held_back: why it would have been suppressed, or None.
     """
 
     at: datetime
@@ -179,19 +181,20 @@ class RehearsedMessage:
     execution_id: int | None
     event: str
     streak: int
-    reason: str
-    held_back: str = ""
+    reason: Reason | None
+    held_back: Reason | None = None
+    repeats: int = 1
 
 
 @dataclass
 class Rehearsal:
-    """What a rule would have done.
+    """The result of a rehearsal.
 
     Attributes:
         messages: the latest `MOST_MESSAGES`, newest first.
-        sent, suppressed: how many there were.
-        outcomes: how many outcomes were looked at.
-        is_complete: whether all outcomes of the time were.
+        sent, suppressed: number of messages.
+        outcomes: number of outcomes evaluated.
+        is_complete: whether all outcomes of the period were evaluated.
     """
 
     since: datetime
@@ -203,10 +206,10 @@ class Rehearsal:
 
 
 def rehearse(spec: Mapping[str, Any], tasks: Sequence[Task], *, days: int = 30, now: datetime) -> Rehearsal:
-    """Return what a rule (words of task_notify, valid) would have sent about `tasks` in the last `days`.
+    """Return what a valid rule (`task_notify` format) would have sent about `tasks` in the last `days`.
 
-    A replay of the history under the tasks as they are defined now; nothing is written. Streaks are followed from twice
-    as many days ago. At most `MOST_OUTCOMES` outcomes are looked at, the latest ones.
+    Replays the history with the present task definitions; read-only. Streaks are evaluated from twice as many days ago.
+    Evaluates at most the latest `MOST_OUTCOMES` outcomes.
     """
     rule = Rule(frozenset(spec["triggers"]), spec["threshold"], spec["repeat"], spec["cooldown"])
     since = now - timedelta(days=min(days, MOST_DAYS))
@@ -228,7 +231,7 @@ def _messages_of(
 ) -> Iterator[RehearsedMessage]:
     deadlines = list(_missed_deadlines(task, outcomes, begin, now)) if OVERDUE in rule.triggers else []
     for at in deadlines:
-        yield RehearsedMessage(at, task.task_id, None, OVERDUE, 1, "not succeeded by its deadline")
+        yield RehearsedMessage(at, task.task_id, None, OVERDUE, 1, Reason(Code.DEADLINE_MISSED))
     fold, was_overdue, place = Replay(rule), False, 0
     for outcome in outcomes:
         while place < len(deadlines) and deadlines[place] < outcome.finished_at:
@@ -243,13 +246,14 @@ def _messages_of(
                 decision.event,
                 decision.streak,
                 decision.reason,
+                repeats=decision.repeats,
             )
 
 
 def _missed_deadlines(
     task: Task, outcomes: Sequence[Outcome], begin: datetime, now: datetime
 ) -> Iterator[datetime]:
-    """Yield the deadlines that were missed, each once, in order."""
+    """Yield each missed deadline once, in order."""
     if task.deadline is None or not task.enabled:
         return
     successes = [outcome.finished_at for outcome in outcomes if outcome.status == Status.SUCCESS]
@@ -270,7 +274,7 @@ def _missed_deadlines(
 def _looks(
     task: Task, successes: Sequence[datetime], since: datetime, now: datetime
 ) -> Iterator[tuple[datetime, datetime | None]]:
-    """Yield the instants at which a deadline may have been missed, each with the last success before it."""
+    """Yield the instants at which a deadline may have been missed, each with the preceding success."""
     if not isinstance(task.deadline, str):
         yield from zip([*successes, now], [None, *successes], strict=True)
         return
@@ -286,19 +290,17 @@ def _within_limits(
         target_of(channel["type"], {name: value for name, value in channel.items() if name != "type"})
         for channel in spec["channels"]
     ]
-    told: dict[tuple[str, bool], datetime] = {}
+    reported: dict[tuple[str, bool], datetime] = {}
     used: Counter[tuple[str, datetime]] = Counter()
     for message in messages:
         key = (message.task_id, message.event == RECOVERED)
         hour = message.at.replace(minute=0, second=0, microsecond=0)
-        reason = ""
-        if held_back(rule, at=message.at, told_at=told.get(key)):
-            reason = _("cooldown of %(seconds)s s") % {"seconds": f"{rule.cooldown:g}"}
+        reason = None
+        if held_back(rule, at=message.at, last_reported_at=reported.get(key)):
+            reason = Reason(Code.COOLDOWN, {"seconds": rule.cooldown})
         elif all(used[target, hour] >= settings.SCHEDULER_NOTIFY_HOURLY_LIMIT for target in targets):
-            reason = _("more than %(limit)s messages in the hour") % {
-                "limit": settings.SCHEDULER_NOTIFY_HOURLY_LIMIT
-            }
+            reason = Reason(Code.HOURLY_LIMIT, {"limit": settings.SCHEDULER_NOTIFY_HOURLY_LIMIT})
         else:
-            told[key] = message.at
+            reported[key] = message.at
             used.update((target, hour) for target in targets)
-        yield message if not reason else RehearsedMessage(**{**message.__dict__, "held_back": reason})
+        yield message if reason is None else replace(message, held_back=reason)

@@ -1,4 +1,4 @@
-"""Waking the sender: a job of its own in a cluster that is alive."""
+"""Wakes the sender: queues its job in a live cluster."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from scheduler.models import Process
 from scheduler.queues import DEFAULT_QUEUE, wake_job
 
 SEND = "notifications.jobs.send_deliveries"
-#: Seconds in which one wake-up of this process is enough: a sender looks again for longer than this before it ends.
-ENOUGH = 0.5
+#: Minimum seconds between two wake-ups by this process; shorter than the time a sender stays idle before it ends.
+MIN_WAKE_INTERVAL = 0.5
 
 _woken_at = float("-inf")
 
 
 def wake_sender_after_commit() -> None:
-    """Wake the sender once the present transaction is committed."""
+    """Wake the sender after the current transaction commits."""
     transaction.on_commit(wake_sender)
 
 
 def wake_sender() -> None:
-    """Ask a cluster to send what is due; the one of this process's queue when it is alive, else any."""
+    """Queue a job to send due deliveries: in this process's own queue if its cluster is alive, else in any live one."""
     global _woken_at
-    if time.monotonic() - _woken_at < ENOUGH:
+    if time.monotonic() - _woken_at < MIN_WAKE_INTERVAL:
         return
     _woken_at = time.monotonic()
     alive = Process.objects.alive(datetime.now(UTC)).filter(kind=Process.Kind.CLUSTER)

@@ -1,1 +1,1 @@
-"""Words of templates."""
+"""Template tags and filters."""

@@ -1,1 +1,1 @@
-"""Pages of rules and deliveries, and their parts on the pages of the scheduler."""
+"""Pages of rules and deliveries, and their parts of the scheduler's pages."""

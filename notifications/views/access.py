@@ -1,4 +1,4 @@
-"""Who may do what on the pages of this app."""
+"""Permissions on the pages of this app."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CHANGE_TASK = "scheduler.change_task"
 
 
 def require(request: HttpRequest, *permissions: str) -> None:
-    """Refuse those who lack one of `permissions` of this app.
+    """Require `permissions` of this app.
 
     Raises:
         PermissionDenied: one is missing.
@@ -24,7 +24,7 @@ def require(request: HttpRequest, *permissions: str) -> None:
 
 @dataclass(frozen=True)
 class Rights:
-    """What the reader of a page may do with rules and deliveries."""
+    """What the user may do with rules and deliveries."""
 
     view: bool
     add: bool
@@ -36,12 +36,12 @@ class Rights:
     resend: bool
 
     def changes(self, scope: str) -> bool:
-        """Tell whether rules of a scope may be changed: one of a task is part of the task."""
+        """Return whether rules of a scope may be changed; a rule of a task is part of the task."""
         return self.change and (self.change_task or scope != Scope.TASK)
 
 
 def rights_of(request: HttpRequest) -> Rights:
-    """Return what the reader may do."""
+    """Return the rights of the user."""
 
     def may(name: str) -> bool:
         return bool(request.user.has_perm(f"notifications.{name}"))

@@ -1,4 +1,4 @@
-"""A rule as lists show it: whom it is about, when it tells, by which channels, and how the last message went."""
+"""Rules as list items: scope, triggers, channels, and the result of the latest message."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from notifications import selectors
 from notifications.models import Delivery, NotificationRule, RuleChannel
-from notifications.sentences import channel_words, problem_of, stored_sentence
+from notifications.wording.rules import channel_words, problem_of, stored_sentence
 
 
 @dataclass(frozen=True)
 class ChannelLine:
-    """A channel; `last` is its latest message that was sent or failed, for those who may see deliveries."""
+    """A channel; `last` is its latest message that was sent or failed, for users who may see deliveries."""
 
     channel: RuleChannel
     where: str
@@ -21,7 +21,7 @@ class ChannelLine:
 
 @dataclass(frozen=True)
 class RuleCard:
-    """A rule; `problem` says why it cannot be followed."""
+    """A rule; `problem` says why it is invalid."""
 
     rule: NotificationRule
     sentence: str
@@ -30,14 +30,14 @@ class RuleCard:
 
     @property
     def tone(self) -> str:
-        """The colour of its light."""
+        """The colour of the status light."""
         if self.problem:
             return "bad"
         return "good" if self.rule.enabled else ""
 
 
 def rule_cards(rules: Iterable[NotificationRule], *, shows_deliveries: bool) -> list[RuleCard]:
-    """Return the cards of rules whose channels are prefetched; two queries."""
+    """Return the cards of rules with prefetched channels; two queries."""
     rows = list(rules)
     channels = {rule.pk: list(rule.channels.all()) for rule in rows}
     pks = [channel.pk for some in channels.values() for channel in some]

@@ -1,4 +1,4 @@
-"""The list of deliveries, the page of one, and sending it again."""
+"""The list of deliveries, the delivery page, and resending."""
 
 from __future__ import annotations
 
@@ -13,17 +13,21 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
+from notifications.channels.registry import REGISTRY
 from notifications.choices import OPEN, Event, State
 from notifications.models import Delivery, NotificationRule
 from notifications.querysets import DeliveryQuerySet
-from notifications.sentences import KINDS
 from notifications.services import trials
 from notifications.views.access import require, rights_of
-from scheduler.exceptions import ConflictError
+from scheduler.exceptions import ConflictError, LimitReachedError
 from scheduler.models import Task
-from scheduler.paging import BadCursorError, KeysetPage
-from scheduler.phrases import retold
+from scheduler.selectors.keyset import BadCursorError, KeysetPage
+from scheduler.services.limits import Scope as LimitScope
+from scheduler.services.origin import origin_of
+from scheduler.services.rates import count_request
+from scheduler.views.login import said_wait
 from scheduler.views.shell import choice, key_in, live_part, now, page, query, text_of
+from scheduler.wording.reasons import told_error
 
 PAGE = 30
 
@@ -33,7 +37,7 @@ def delivery_list(request: HttpRequest) -> HttpResponse:
     require(request, "view_delivery")
     asked = {
         "state": choice(request, "state", State.values),
-        "channel": choice(request, "channel", list(KINDS)),
+        "channel": choice(request, "channel", list(REGISTRY)),
         "event": choice(request, "event", Event.values),
         "task": text_of(request, "task", 64),
         "rule": key_in(request.GET.get("rule", "")),
@@ -50,7 +54,7 @@ def delivery_list(request: HttpRequest) -> HttpResponse:
         "rows": found.rows,
         "asked": asked,
         "states": _tabs(asked, "state", State.choices),
-        "kinds": _tabs(asked, "channel", [(kind, label) for kind, (label, _icon) in KINDS.items()]),
+        "kinds": _tabs(asked, "channel", [(kind, one.label) for kind, one in REGISTRY.items()]),
         "events": Event.choices,
         "chips": _chips(asked),
         "is_filtered": any(asked.values()),
@@ -76,7 +80,7 @@ def _filtered(asked: dict[str, str]) -> DeliveryQuerySet:
 
 
 def _words(text: str) -> Q:
-    """Return what a search finds: a number, or tasks and rules by their names; all of these have an index."""
+    """Return the search filter: a number, or names of tasks and rules; all of them are indexed."""
     if key_in(text):
         return Q(pk=int(text)) | Q(execution=int(text))
     matching = Task.all_objects.filter(Q(task_id__icontains=text) | Q(name__icontains=text))
@@ -97,7 +101,7 @@ def _tabs(asked: dict[str, str], name: str, choices: Any) -> list[dict[str, Any]
 
 
 def _chips(asked: dict[str, str]) -> list[tuple[str, str]]:
-    """Return what else the list is narrowed to, each with the list without it."""
+    """Return the other active filters, each with a link that removes it."""
     chips = []
     if asked["task"]:
         chips.append((_("Task %(task)s") % {"task": asked["task"]}, query(**{**asked, "task": ""})))
@@ -109,7 +113,7 @@ def _chips(asked: dict[str, str]) -> list[tuple[str, str]]:
 
 
 def delivery_page(request: HttpRequest, pk: int) -> HttpResponse:
-    """Show one delivery; it refreshes itself until it has ended."""
+    """Show one delivery; the page refreshes until the delivery has ended."""
     require(request, "view_delivery")
     delivery = get_object_or_404(Delivery.objects.select_related("task", "rule", "execution"), pk=pk)
     part, digest = _part(request, delivery)
@@ -129,6 +133,7 @@ def _part(request: HttpRequest, delivery: Delivery) -> tuple[str, str]:
     context = {
         "delivery": delivery,
         "content": delivery.content if isinstance(delivery.content, dict) else None,
+        "content_template": f"channels/{delivery.kind}/content.html",
         "raw": _raw(delivery),
         "may_resend": rights.resend and delivery.channel_id is not None and delivery.state != State.SENDING,
         "resend_text": _resend_text(delivery),
@@ -141,38 +146,45 @@ def _part(request: HttpRequest, delivery: Delivery) -> tuple[str, str]:
 
 
 def _raw(delivery: Delivery) -> str:
-    """Return the content of a channel whose parts the page does not know."""
-    if delivery.content is None or (isinstance(delivery.content, dict) and delivery.kind in KINDS):
+    """Return the content as JSON, for channels without a template of their own."""
+    if delivery.content is None or (isinstance(delivery.content, dict) and delivery.kind in REGISTRY):
         return ""
     return json.dumps(delivery.content, ensure_ascii=False, indent=2)
 
 
 def _resend_text(delivery: Delivery) -> str:
-    """Say what sending it again means."""
+    """Return an explanation of what resending does."""
     if delivery.state == State.PENDING:
         return _("It waits for its next attempt. Send it now instead?")
     if delivery.state == State.FAILED:
         return _(
-            "It failed. Try it again, as often as a new one would be? "
-            "Those whom it reached nevertheless may get it twice; mail programs show it once."
+            "It failed. Try again, with as many attempts as a new one? Recipients who got it nevertheless may get "
+            "it twice; mail programs show it once."
         )
     if delivery.state == State.SUPPRESSED:
-        return _("It was held back. Send it after all, as a new delivery?")
-    return _("It was sent already. Send it once more, as a new delivery? Its receivers get it again.")
+        return _("It was suppressed. Send it after all, as a new delivery?")
+    return _("It was sent already. Send it once more, as a new delivery? Its recipients get it again.")
 
 
 def resend(request: HttpRequest, pk: int) -> HttpResponse:
-    """Have a delivery sent again, and say what happened."""
+    """Resend a delivery, subject to the account's rate limit, and report the result."""
     require(request, "resend_delivery")
     delivery = get_object_or_404(Delivery, pk=pk)
+    account = request.user.get_username()
     try:
+        count_request(LimitScope.TEST, account=account, origin=origin_of(request), now=now())
         again = trials.resend(delivery, now=now())
+    except LimitReachedError as error:
+        messages.warning(request, said_wait(error.seconds))
+        return HttpResponseRedirect(reverse("admin:notifications_delivery_change", args=[pk]))
     except ConflictError as error:
-        messages.warning(request, retold(str(error)))
+        messages.warning(request, told_error(error))
         return HttpResponseRedirect(reverse("admin:notifications_delivery_change", args=[pk]))
     if again.pk == pk:
-        messages.success(request, _("It is sent as soon as a worker takes it."))
+        messages.success(request, _("A worker will send it shortly."))
     else:
-        text = _("Delivery %(new)s sends once more what delivery %(old)s told; a worker takes it soon.")
+        text = _(
+            "Delivery %(new)s sends the message of delivery %(old)s again; a worker will send it shortly."
+        )
         messages.success(request, text % {"new": again.pk, "old": pk})
     return HttpResponseRedirect(reverse("admin:notifications_delivery_change", args=[again.pk]))

@@ -1,4 +1,4 @@
-"""The form of a rule: its fields, what is tried out from it before it is saved, and saving it."""
+"""The form of a rule: its fields, trying out a draft before it is saved, and saving."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
+from notifications.channels.drafts import Configs
+from notifications.channels.registry import REGISTRY
 from notifications.choices import Scope
-from notifications.drafts import (
+from notifications.forms.drafts import (
     KEY,
-    Configs,
     RuleDraft,
     configs_of,
     draft_of,
@@ -27,14 +28,18 @@ from notifications.drafts import (
     posted_draft,
 )
 from notifications.models import NotificationRule, RuleChannel
-from notifications.sentences import KINDS, channel_words, rule_sentence
 from notifications.services import definitions, trials
 from notifications.views.access import CHANGE_TASK, require
+from notifications.wording.rules import channel_words, rule_sentence
 from scheduler.config_file import ConfigError
-from scheduler.exceptions import ConflictError
+from scheduler.exceptions import ConflictError, LimitReachedError
 from scheduler.models import Task
-from scheduler.phrases import retold
+from scheduler.services.limits import Scope as LimitScope
+from scheduler.services.origin import origin_of
+from scheduler.services.rates import count_request
+from scheduler.views.login import said_wait
 from scheduler.views.shell import key_in, now, page, text_of
+from scheduler.wording.reasons import told_error
 
 REHEARSED_DAYS = 30
 SHOWN = 60
@@ -42,7 +47,7 @@ TAGS_OFFERED = 200
 
 
 class WhomForm(forms.Form):
-    """The tasks that a rule is about."""
+    """The tasks a rule applies to."""
 
     scope = forms.ChoiceField(choices=Scope.choices, initial=Scope.ALL)
     tag = forms.CharField(required=False, max_length=200)
@@ -57,10 +62,10 @@ class WhomForm(forms.Form):
         if self.is_bound:
             given: Any = self.data
             self.data = data = given.copy()
-            data["task"] = key_in(data.get("task"))  # the widget looks for what it is given
+            data["task"] = key_in(data.get("task"))  # the widget looks the value up
 
     def clean(self) -> dict[str, Any]:
-        """Ask for what belongs to the scope, and leave out what does not."""
+        """Require the field that the scope needs and drop the others."""
         data = super().clean() or self.cleaned_data
         scope = data.get("scope")
         if scope == Scope.TASK and not data.get("task") and "task" not in self.errors:
@@ -81,12 +86,12 @@ class WhomForm(forms.Form):
 
 
 def add_rule(request: HttpRequest) -> HttpResponse:
-    """Ask for a new rule and save it."""
+    """Show the form of a new rule and save it."""
     require(request, "add_notificationrule", "change_notificationrule")
     if request.method != "POST":
         whom = WhomForm(initial=_initial(request))
         draft = new_draft("r0")
-        draft.channels.append(new_channel("email"))
+        draft.channels.append(new_channel())
         return _show(request, None, draft, whom)
     draft, whom = posted_draft(request.POST, "r0", {}), WhomForm(request.POST)
     spec, is_placed = draft.check({}), whom.is_valid()
@@ -96,7 +101,8 @@ def add_rule(request: HttpRequest) -> HttpResponse:
 
 
 def change_rule(request: HttpRequest, pk: int) -> HttpResponse:
-    """Ask for the changes of a rule and save them; those who may not change it see its page."""
+    """Show the form of a rule and save it; without permission to change it, show the rule page."""
+    require(request, "view_notificationrule")
     rule = find_rule(pk)
     if not request.user.has_perm("notifications.change_notificationrule") or (
         rule.scope == Scope.TASK and not request.user.has_perm(CHANGE_TASK)
@@ -106,7 +112,7 @@ def change_rule(request: HttpRequest, pk: int) -> HttpResponse:
     place: dict[str, Any] = {"scope": rule.scope, "tag": rule.tag, "task": rule.task_id}
     if request.method != "POST":
         return _show(request, rule, draft_of(rule), WhomForm(initial=place))
-    # Scope and task of a rule stay; its tag may change.
+    # Scope and task of a rule are fixed; its tag may change.
     if rule.scope == Scope.TAG:
         place["tag"] = request.POST.get("tag", "")
     draft, whom = posted_draft(request.POST, "r0", configs), WhomForm(place)
@@ -120,7 +126,7 @@ def find_rule(pk: int) -> NotificationRule:
     """Return a rule with its task and channels.
 
     Raises:
-        Http404: there is none.
+        Http404: no such rule.
     """
     rows = NotificationRule.objects.select_related("task").prefetch_related("channels")
     rule: NotificationRule = get_object_or_404(rows, pk=pk)
@@ -128,7 +134,7 @@ def find_rule(pk: int) -> NotificationRule:
 
 
 def _initial(request: HttpRequest) -> dict[str, Any]:
-    """Return for whom a new rule is, when the link that was followed says so."""
+    """Return the initial scope of a new rule from the query parameters."""
     task, tag = key_in(request.GET.get("task")), text_of(request, "tag", 50)
     if task:
         return {"scope": Scope.TASK, "task": int(task)}
@@ -174,7 +180,7 @@ def _save(
             spec, scope=scope, task=place["task"], tag=place["tag"], row=rule, user=user, now=now()
         )
     except (ConfigError, ConflictError) as error:
-        whom.add_error(None, retold(str(error)))
+        whom.add_error(None, told_error(error))
         return _show(request, rule, draft, whom)
     messages.success(request, _("The rule was saved. %(sentence)s.") % {"sentence": rule_sentence(spec)})
     return HttpResponseRedirect(reverse("admin:notifications_rule_page", args=[saved.pk]))
@@ -188,10 +194,10 @@ def _user(request: HttpRequest) -> Any:
 
 
 def rule_part(request: HttpRequest) -> HttpResponse:
-    """Return the fields of a new rule, for a form with several."""
+    """Return the fields of a new rule, for a form with several rules."""
     require(request, "view_notificationrule")
     draft = new_draft()
-    draft.channels.append(new_channel("email"))
+    draft.channels.append(new_channel())
     return render(request, "notifications/_rule.html", {"draft": draft, **_of_form(request), "is_new": True})
 
 
@@ -199,7 +205,7 @@ def channel_part(request: HttpRequest) -> HttpResponse:
     """Return the fields of a new channel of a kind."""
     require(request, "view_notificationrule")
     kind, key = request.GET.get("kind", ""), request.GET.get("rule", "")
-    if kind not in KINDS or not KEY.fullmatch(key):
+    if kind not in REGISTRY or not KEY.fullmatch(key):
         raise Http404
     draft = RuleDraft(key=key)
     context = {"draft": draft, "channel": new_channel(kind), "is_new": True}
@@ -207,7 +213,7 @@ def channel_part(request: HttpRequest) -> HttpResponse:
 
 
 def _of_form(request: HttpRequest) -> dict[str, Any]:
-    """Return what the fields of a rule need to know of the form around them."""
+    """Return the context that the fields of a rule need about the surrounding form."""
     task = request.GET.get("task", "")
     is_stored = bool(key_in(task))
     return {
@@ -218,18 +224,18 @@ def _of_form(request: HttpRequest) -> dict[str, Any]:
 
 
 def describe_draft(request: HttpRequest) -> HttpResponse:
-    """Return when the rule of a form would tell, while it is typed; nothing as long as it is not valid."""
+    """Return when the draft rule would send a message, updated while typing; empty while the draft is invalid."""
     require(request, "view_notificationrule")
     sentence = _draft(request, {}).sentence
     return render(request, "notifications/_sentence.html", {"sentence": sentence})
 
 
 def rehearse_draft(request: HttpRequest) -> HttpResponse:
-    """Return what the rule of a form would have sent."""
+    """Return what the draft rule would have sent."""
     require(request, "view_notificationrule", "change_notificationrule")
     about = _subject(request)
     draft = _draft(request, about.configs)
-    # Who gets the messages matters little here, so a rule is rehearsed before its channels are complete.
+    # The recipients hardly matter here, so a rule can be rehearsed before its channels are complete.
     spec = draft.check_when(about.configs)
     if spec is None or about.tasks is None:
         problems = [*draft.problems, *about.problems]
@@ -238,7 +244,7 @@ def rehearse_draft(request: HttpRequest) -> HttpResponse:
 
 
 def test_draft(request: HttpRequest) -> HttpResponse:
-    """Send a test message to each channel of the rule of a form, and say of each what happened."""
+    """Send a test message to each channel of the draft rule and return the results."""
     require(request, "test_notificationrule", "change_notificationrule")
     about = _subject(request)
     if about.is_part_of_task and not request.user.has_perm(CHANGE_TASK):
@@ -262,7 +268,12 @@ def test_results(
     name: str = "",
     task: Task | None = None,
 ) -> HttpResponse:
-    """Send a test message to each of `channels` and return what happened."""
+    """Send a test message to each of `channels` and return the results, subject to the account's rate limit."""
+    account = request.user.get_username()
+    try:
+        count_request(LimitScope.TEST, account=account, origin=origin_of(request), now=now())
+    except LimitReachedError as error:
+        return render(request, "notifications/_trial_refused.html", {"problems": [said_wait(error.seconds)]})
     sent = trials.test_send(channels, rule=rule, rule_name=name, task=task, now=now())
     rows = [
         (delivery, channel_words(channel.kind, channel.config))
@@ -289,7 +300,7 @@ def rehearsal(request: HttpRequest, spec: dict[str, Any], tasks: Sequence[Task])
 
 
 def tasks_of(scope: str, task: Task | None, tag: str) -> list[Task]:
-    """Return the tasks that a rule is about."""
+    """Return the tasks a rule applies to."""
     if task is not None:
         return [task]
     rows = Task.objects.tagged(tag) if scope == Scope.TAG else Task.objects.all()
@@ -298,14 +309,14 @@ def tasks_of(scope: str, task: Task | None, tag: str) -> list[Task]:
 
 @dataclass(frozen=True)
 class _Subject:
-    """What the form of a draft is about.
+    """The stored object that a draft belongs to.
 
     Attributes:
-        task: the only one, if it is one.
-        tasks: those whose history the draft is rehearsed with; None when the form does not say it soundly.
-        configs: the stored channels whose secrets the draft may keep.
-        is_part_of_task: whoever changes the rule changes a task.
-        problems: why there are no tasks.
+        task: the task, if there is exactly one.
+        tasks: the tasks whose history is used for a rehearsal; None if the form does not name them validly.
+        configs: stored channels whose secrets the draft may keep.
+        is_part_of_task: changing the rule changes a task.
+        problems: why `tasks` is None.
     """
 
     task: Task | None
@@ -316,7 +327,7 @@ class _Subject:
 
 
 def _subject(request: HttpRequest) -> _Subject:
-    """Return what a form is about: a stored rule, a new one, or the rules of a task."""
+    """Return what a form belongs to: a stored rule, a new one, or the rules of a task."""
     stored = request.POST.get("form_of", "")
     pk = int(stored) if key_in(stored) else None
     if request.POST.get("form_is") == "task":

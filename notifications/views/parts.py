@@ -1,4 +1,4 @@
-"""What rules and deliveries have to say on the pages of the scheduler."""
+"""Rules and deliveries on the pages of the scheduler."""
 
 from __future__ import annotations
 
@@ -15,42 +15,46 @@ from django.utils.translation import gettext as _
 from notifications import selectors
 from notifications.choices import Scope
 from notifications.models import Delivery, NotificationRule
-from notifications.sentences import kind_word
 from notifications.views.access import rights_of
 from notifications.views.cards import rule_cards
+from notifications.wording.rules import kind_word, problem_of
 from scheduler.models import Execution, Task
-from scheduler.phrases import retold
-from scheduler.views.places import Concern, execution_page_cards, overview_concerns, task_page_cards
+from scheduler.views.extension_points import (
+    AttentionItem,
+    execution_page_cards,
+    overview_attention,
+    task_page_cards,
+)
+from scheduler.wording.reasons import told
 
 BROKEN, FAILING, LATEST, OF_EXECUTION = 10, 10, 5, 50
 REASON = 160  # characters
 
 
-@receiver(overview_concerns, dispatch_uid="notifications.overview")
-def concerns(request: HttpRequest, now: datetime, **_kwargs: Any) -> list[Concern]:
+@receiver(overview_attention, dispatch_uid="notifications.overview")
+def concerns(request: HttpRequest, now: datetime, **_kwargs: Any) -> list[AttentionItem]:
     """Tell of rules that cannot be followed, and of channels whose latest message failed."""
     rights, found = rights_of(request), []
     if rights.view:
         broken = NotificationRule.objects.enabled().exclude(problem="")
         for rule in broken.select_related("task").order_by("pk")[:BROKEN]:
             found.append(
-                Concern(
+                AttentionItem(
                     f"rule-{rule.pk}",
                     _name(rule),
                     reverse("admin:notifications_rule_page", args=[rule.pk]),
-                    _("This rule is broken and tells nothing: %(why)s")
-                    % {"why": retold(rule.problem)[:REASON]},
+                    _("This rule is invalid and sends nothing: %(why)s") % {"why": problem_of(rule)[:REASON]},
                 )
             )
     if rights.view_deliveries:
         for delivery in selectors.failing_channels(now)[:FAILING]:
-            facts = {"kind": kind_word(delivery.kind), "why": retold(delivery.reason)[:REASON]}
+            facts = {"kind": kind_word(delivery.kind), "why": told(delivery.why)[:REASON]}
             found.append(
-                Concern(
+                AttentionItem(
                     f"delivery-{delivery.pk}",
                     delivery.rule_name or _("Rule %(id)s") % {"id": delivery.rule_id},
                     reverse("admin:notifications_delivery_change", args=[delivery.pk]),
-                    _("Its channel %(kind)s does not get through: %(why)s") % facts,
+                    _("%(kind)s channel is failing: %(why)s") % facts,
                 )
             )
     return found
@@ -64,7 +68,7 @@ def _name(rule: NotificationRule) -> str:
 
 @receiver(task_page_cards, dispatch_uid="notifications.task")
 def task_card(request: HttpRequest, task: Task, **_kwargs: Any) -> SafeString | None:
-    """Return the rules about a task and its latest deliveries."""
+    """Return the rules that apply to a task and its latest deliveries."""
     rights = rights_of(request)
     if not rights.view:
         return None
@@ -84,7 +88,7 @@ def task_card(request: HttpRequest, task: Task, **_kwargs: Any) -> SafeString | 
 
 @receiver(execution_page_cards, dispatch_uid="notifications.execution")
 def execution_card(request: HttpRequest, execution: Execution, **_kwargs: Any) -> SafeString | None:
-    """Return the deliveries that an execution caused, when there are any."""
+    """Return the deliveries caused by an execution, or None."""
     if not rights_of(request).view_deliveries:
         return None
     rows = Delivery.objects.filter(execution=execution).select_related("rule", "task").order_by("pk")

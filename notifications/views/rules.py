@@ -1,4 +1,4 @@
-"""The list of rules, the page of one, and what their buttons do."""
+"""The list of rules, the rule page, and its actions."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from notifications.choices import Scope
+from notifications.engine.rules import OVERDUE
 from notifications.models import Delivery, NotificationRule
 from notifications.querysets import RuleQuerySet
-from notifications.rules import OVERDUE
 from notifications.services import definitions
-from notifications.services.projection import rule_spec
+from notifications.services.rule_sync import rule_spec
 from notifications.views.access import require, rights_of
 from notifications.views.cards import RuleCard, rule_cards
 from notifications.views.editor import find_rule, rehearsal, tasks_of, test_results
@@ -27,8 +27,8 @@ from scheduler.admin.requests import go_back
 from scheduler.config_file import ConfigError
 from scheduler.exceptions import ConflictError
 from scheduler.models import Task
-from scheduler.phrases import retold
 from scheduler.views.shell import choice, now, page, query, text_of, whole_number
+from scheduler.wording.reasons import told, told_error
 
 PAGE = 30
 LATEST = 10
@@ -36,7 +36,7 @@ STATES = ("task", "tag", "all", "broken", "off")
 
 
 def state_filter(state: str) -> Q:
-    """Return which rules the state of the list names."""
+    """Return the filter for a state of the list."""
     return {
         "broken": ~Q(problem=""),
         "off": Q(enabled=False),
@@ -77,17 +77,17 @@ def rule_list(request: HttpRequest) -> HttpResponse:
 
 
 def _states(rows: RuleQuerySet, chosen: str, text: str) -> list[dict[str, Any]]:
-    """Return the states with their counts, in one query; a state without rules is left out unless it is chosen."""
+    """Return the states with their counts, in one query; empty states are omitted unless selected."""
     counts = rows.order_by().aggregate(
         every=Count("pk"), **{name: Count("pk", filter=state_filter(name)) for name in STATES}
     )
     labels = {
         "": _("All"),
-        "task": _("Of one task"),
-        "tag": _("Of a tag"),
-        "all": _("Of all tasks"),
-        "broken": _("Broken"),
-        "off": _("Off"),
+        "task": _("One task"),
+        "tag": _("Tag"),
+        "all": _("All tasks"),
+        "broken": _("Invalid"),
+        "off": _("Disabled"),
     }
     return [
         {
@@ -103,7 +103,7 @@ def _states(rows: RuleQuerySet, chosen: str, text: str) -> list[dict[str, Any]]:
 
 
 def rule_page(request: HttpRequest, pk: int) -> HttpResponse:
-    """Show one rule: what it says, whom it reaches, and its latest messages."""
+    """Show one rule: its description, recipients, and latest messages."""
     require(request, "view_notificationrule")
     rule, rights = find_rule(pk), rights_of(request)
     card = rule_cards([rule], shows_deliveries=rights.view_deliveries)[0]
@@ -122,13 +122,13 @@ def rule_page(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def _notes(card: RuleCard) -> list[str]:
-    """Say what keeps a sound rule from telling of anything."""
+    """Return why a valid rule sends no messages."""
     rule = card.rule
     if card.problem:
         return []
     found = []
     if not card.channels:
-        found.append(_("It has no channel, so nobody is told."))
+        found.append(_("It has no channel, so nobody is notified."))
     if rule.scope == Scope.TAG and not Task.objects.tagged(rule.tag).exists():
         found.append(_("No task has this tag."))
     if rule.task is not None and OVERDUE in rule.triggers and rule.task.deadline is None:
@@ -137,7 +137,7 @@ def _notes(card: RuleCard) -> list[str]:
 
 
 def test_rule(request: HttpRequest, pk: int) -> HttpResponse:
-    """Send a test message to each channel of a stored rule, and say of each what happened."""
+    """Send a test message to each channel of a stored rule and return the results."""
     require(request, "test_notificationrule")
     rule = find_rule(pk)
     return test_results(request, list(rule.channels.all()), rule=rule, task=rule.task)
@@ -150,13 +150,14 @@ def rehearse_rule(request: HttpRequest, pk: int) -> HttpResponse:
     try:
         spec = definitions.validate_rule(rule_spec(rule))
     except ConfigError as error:
-        problems = [retold(problem.message) for problem in error.problems]
+        problems = [told(problem.why) for problem in error.problems]
         return render(request, "notifications/_trial_refused.html", {"problems": problems})
     return rehearsal(request, spec, tasks_of(rule.scope, rule.task, rule.tag))
 
 
 def switch_rule(request: HttpRequest, pk: int) -> HttpResponse:
-    """Switch a rule on or off."""
+    """Enable or disable a rule."""
+    require(request, "change_notificationrule")
     rule = find_rule(pk)
     if not rights_of(request).changes(rule.scope):
         raise PermissionDenied
@@ -164,22 +165,23 @@ def switch_rule(request: HttpRequest, pk: int) -> HttpResponse:
     try:
         definitions.set_enabled(rule, is_on, user=user, now=now())
     except (ConfigError, ConflictError) as error:
-        messages.warning(request, retold(str(error)))
+        messages.warning(request, told_error(error))
     else:
-        text = _("%(rule)s is on: it tells again.") if is_on else _("%(rule)s is off: it tells nothing.")
+        text = _("%(rule)s was enabled.") if is_on else _("%(rule)s was disabled and sends nothing.")
         messages.success(request, text % {"rule": rule.name or _("Rule %(id)s") % {"id": rule.pk}})
     return go_back(request)
 
 
 def delete_rule(request: HttpRequest, pk: int) -> HttpResponse:
-    """Delete a rule; its deliveries stay."""
-    rule, rights = find_rule(pk), rights_of(request)
-    if not rights.delete or not rights.changes(rule.scope):
+    """Delete a rule; its deliveries are kept."""
+    require(request, "change_notificationrule", "delete_notificationrule")
+    rule = find_rule(pk)
+    if not rights_of(request).changes(rule.scope):
         raise PermissionDenied
     try:
         definitions.delete_rule(rule, user=_user(request), now=now())
     except (ConfigError, ConflictError) as error:
-        messages.warning(request, retold(str(error)))
+        messages.warning(request, told_error(error))
     else:
         messages.success(request, _("The rule was deleted. Its deliveries stay."))
     return HttpResponseRedirect(reverse("admin:notifications_notificationrule_changelist"))

@@ -1,14 +1,17 @@
-"""The site: one module a group of pages. Everything it writes goes through services."""
+"""The admin site: one module per group of pages. All writes go through services."""
 
+import django_q.admin  # noqa: F401 - registers first what is taken away below
 from django.contrib import admin
 
-from scheduler.admin import access, executions, processes, runs, tasks
+from scheduler.admin import access, audit, executions, processes, runs, tasks
 from scheduler.queues import QUEUE_MODELS
+from scheduler.views.login import LoginForm
 
-__all__ = ["access", "executions", "processes", "runs", "tasks"]
+__all__ = ["access", "audit", "executions", "processes", "runs", "tasks"]
 
 admin.site.empty_value_display = "–"
+admin.site.login_form = LoginForm
 
 for model in QUEUE_MODELS:
     if admin.site.is_registered(model):
-        admin.site.unregister(model)  # whoever may add a django-q2 schedule may run any function
+        admin.site.unregister(model)  # a user who can add a django-q2 schedule can run any function

@@ -11,39 +11,40 @@ from django.shortcuts import get_object_or_404
 from django.urls import path, reverse
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
-from unfold.admin import ModelAdmin
 
+from scheduler.admin.base import SiteModelAdmin
 from scheduler.admin.requests import now
 from scheduler.models import Execution
 from scheduler.services import runs
 from scheduler.views.execution import execution_page, log
 from scheduler.views.executions import execution_list
+from scheduler.views.hints import count_as_technical
 from scheduler.views.history import log_pane
 from scheduler.views.resume import resume
 
 
 @admin.register(Execution)
-class ExecutionAdmin(ModelAdmin):
-    """Executions: read, follow the log, cancel. The list is a page of our own."""
+class ExecutionAdmin(SiteModelAdmin):
+    """Executions, read-only except for cancelling. The list is our own view."""
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """Show the list."""
         return execution_list(request)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Executions are made by triggers only."""
+        """Return False: executions are created by triggers."""
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Executions are history."""
+        """Return False: executions are immutable history."""
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Retention deletes."""
+        """Return False: retention deletes them."""
         return False
 
     def get_urls(self) -> list[Any]:
-        """Add log and cancel."""
+        """Add the log and cancel URLs."""
         site = self.admin_site.admin_view
         own = [
             path("<int:pk>/log/", site(log), name="scheduler_execution_log"),
@@ -51,6 +52,11 @@ class ExecutionAdmin(ModelAdmin):
             path("<int:pk>/change/", site(execution_page), name="scheduler_execution_change"),
             path("<int:pk>/cancel/", site(require_POST(self.cancel)), name="scheduler_execution_cancel"),
             path("<int:pk>/resume/", site(resume), name="scheduler_execution_resume"),
+            path(
+                "<int:pk>/count-as-technical/",
+                site(count_as_technical),
+                name="scheduler_execution_count_as_technical",
+            ),
         ]
         return own + super().get_urls()
 

@@ -1,4 +1,4 @@
-"""Pages of dispatchers and workers."""
+"""Admin of dispatchers and workers."""
 
 from __future__ import annotations
 
@@ -20,5 +20,5 @@ class ProcessAdmin(ReadOnlyAdmin):
     ordering = ["-heartbeat_at"]
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """They go by themselves."""
+        """Return False: rows are removed automatically."""
         return False

@@ -1,20 +1,21 @@
-"""The base of pages that only show."""
+"""Base of read-only admins."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from django.http import HttpRequest
-from unfold.admin import ModelAdmin
+
+from scheduler.admin.base import SiteModelAdmin
 
 
-class ReadOnlyAdmin(ModelAdmin):
-    """Rows that people only look at."""
+class ReadOnlyAdmin(SiteModelAdmin):
+    """Admin of rows that cannot be added or changed."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Refuse."""
+        """Return False."""
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Refuse."""
+        """Return False."""
         return False

@@ -1,4 +1,4 @@
-"""What the pages of the site ask of a request."""
+"""Helpers for requests of the admin pages."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ def now() -> datetime:
 
 
 def user_of(request: HttpRequest) -> Any:
-    """Return who is logged in; the admin site lets nobody else in."""
+    """Return the logged-in user; the admin site admits no others."""
     return request.user
 
 
 def go_back(request: HttpRequest) -> HttpResponseRedirect:
-    """Return to the page of this site that a button stood on, or to the list of tasks."""
+    """Redirect to the referring page of this site, or to the list of tasks."""
     before = request.headers.get("Referer", "")
     if url_has_allowed_host_and_scheme(before, {request.get_host()}, require_https=request.is_secure()):
         return HttpResponseRedirect(before)
@@ -31,7 +31,7 @@ def go_back(request: HttpRequest) -> HttpResponseRedirect:
 
 
 def with_keys_only(data: QueryDict) -> QueryDict:
-    """Return a form without chosen rows that are no primary keys, at which the admin fails."""
+    """Return the form data without selected rows that are not primary keys, on which the admin fails."""
     kept = data.copy()
     kept.setlist("_selected_action", list(filter(key_in, data.getlist("_selected_action"))))
     return kept

@@ -21,10 +21,10 @@ from scheduler.views.runs import run_list, run_page
 
 @admin.register(Run)
 class RunAdmin(ReadOnlyAdmin):
-    """Runs: list and page are our own."""
+    """Runs; list and page are our own views."""
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Retention deletes."""
+        """Return False: retention deletes them."""
         return False
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
@@ -32,7 +32,7 @@ class RunAdmin(ReadOnlyAdmin):
         return run_list(request)
 
     def get_urls(self) -> list[Any]:
-        """Add the page of a run and cancel."""
+        """Add the run page and cancel URLs."""
         site = self.admin_site.admin_view
         own = [
             path("<int:pk>/change/", site(run_page), name="scheduler_run_change"),
@@ -41,7 +41,7 @@ class RunAdmin(ReadOnlyAdmin):
         return own + super().get_urls()
 
     def cancel(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """Cancel all that is queued or running in one run."""
+        """Cancel all queued and running executions of a run."""
         if not request.user.has_perm("scheduler.run_task"):
             raise PermissionDenied
         run = get_object_or_404(Run, pk=pk)

@@ -6,11 +6,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
-from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.exceptions import AuthenticationFailed, Throttled
 from rest_framework.request import Request
 
+from scheduler.exceptions import LimitReachedError
 from scheduler.models import ApiToken
-from scheduler.services.tokens import digest_of, note_use
+from scheduler.services.origin import origin_of
+from scheduler.services.tokens import BadTokenError, find_token, record_use
 
 KEYWORD = "bearer"
 NOTE_USE_EVERY = timedelta(minutes=1)
@@ -26,12 +28,17 @@ class TokenAuthentication(BaseAuthentication):
             return None
         if len(words) != 2:
             raise AuthenticationFailed("The header must be: Authorization: Bearer <token>")
-        token = ApiToken.objects.select_related("user").filter(digest=digest_of(words[1])).first()
         now = datetime.now(UTC)
-        if token is None or not token.user.is_active or (token.expires_at and token.expires_at <= now):
-            raise AuthenticationFailed("The token is unknown or expired.")
+        try:
+            token = find_token(words[1], origin=origin_of(request._request), now=now)
+        except BadTokenError as error:
+            raise AuthenticationFailed(str(error)) from error
+        except LimitReachedError as error:
+            refused = Throttled(detail=str(error))
+            refused.wait = error.seconds  # type: ignore[attr-defined]  # left out by the stubs
+            raise refused from error
         if token.last_used_at is None or now - token.last_used_at > NOTE_USE_EVERY:
-            note_use(token, now=now)
+            record_use(token, now=now)
         return token.user, token
 
     def authenticate_header(self, request: Request) -> str:

@@ -1,26 +1,33 @@
-"""What the views of all apps stand on: strict parameters, small bodies, pages by number."""
+"""What the views of all apps stand on: strict parameters, pages by number."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 from rest_framework import viewsets
 from rest_framework.request import Request
-from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
 
 from scheduler.api.parameters import allow_only, integer
 from scheduler.api.problems import RequestRefusedError
+from scheduler.engine.schedules import iterate_slots, parse_schedule
 from scheduler.models import Task
-
-KINDS = {bool: "true or false", int: "a whole number", str: "text"}
+from scheduler.services.limits import Scope
+from scheduler.services.origin import origin_of
+from scheduler.services.rates import count_request
 
 
 class StrictViewSet(viewsets.ViewSet):
-    """Accepts the query parameters that `operation` names for an action, and no others."""
+    """Accepts the query parameters that `operation` names for an action, and no others.
+
+    `limits_by_action` names what is counted when an action is asked for.
+    """
+
+    limits_by_action: Mapping[str, Scope] = {}
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Check who asks, then what was asked."""
@@ -28,11 +35,24 @@ class StrictViewSet(viewsets.ViewSet):
         takes = getattr(getattr(self, self.action or "", None), "takes", None)
         if takes is not None:
             allow_only(request, takes)
+        scope = self.limits_by_action.get(self.action or "")
+        if scope is not None:
+            account = request.user.get_username()
+            count_request(scope, account=account, origin=origin_of(request._request), now=now())
 
 
 def now() -> datetime:
     """Return the present instant."""
     return datetime.now(UTC)
+
+
+def next_slots(expression: str, zone: str, count: int) -> list[datetime]:
+    """Return the next `count` slots of a schedule from now on.
+
+    Raises:
+        InvalidScheduleError: it is no schedule.
+    """
+    return list(islice(iterate_slots(parse_schedule(expression, zone), now()), count))
 
 
 def user_of(request: Request) -> Any:
@@ -55,56 +75,18 @@ def task_named(task_id: object, *, with_deleted: bool = False) -> Task:
     return task
 
 
-def no_object(found: Any) -> RequestRefusedError:
-    """Return the error on a body that is no object."""
-    return RequestRefusedError(
-        "", "the body is no object", found=json.dumps(found), allowed="an object of fields"
-    )
+@dataclass(frozen=True)
+class NumberedPage:
+    """A page of a list: how many rows the list has, the number of the page, links to its neighbours, and its rows."""
+
+    count: int
+    page: int
+    next: str | None
+    previous: str | None
+    rows: list[Any]
 
 
-def without_read_only(body: Any, read_only: Collection[str]) -> dict[str, Any]:
-    """Return a copy of a body without what only answers carry, so that an answer can be edited and sent back.
-
-    Raises:
-        RequestRefusedError: it is no object.
-    """
-    if not isinstance(body, dict):
-        raise no_object(body)
-    return {name: value for name, value in body.items() if name not in read_only}
-
-
-def read_body(
-    request: Request,
-    defaults: dict[str, Any],
-    *,
-    required: Sequence[str] = (),
-    read_only: Collection[str] = (),
-) -> dict[str, Any]:
-    """Return the fields of a small body; those that are absent have their defaults, which also say the types.
-
-    Raises:
-        RequestRefusedError: a field is unknown, missing or of another type.
-    """
-    body = without_read_only(request.data, read_only)
-    known = ", ".join(defaults) or "none"
-    for name, value in body.items():
-        shown = str(name)[:80]
-        if name not in defaults:
-            message = f"“{shown}” is no known field; known are {known}"
-            raise RequestRefusedError(shown, message, found=shown, allowed=known)
-        if type(value) is not type(defaults[name]):
-            kind, found = KINDS[type(defaults[name])], json.dumps(value)
-            message = f"{found[:80]} was found; {kind} is allowed"
-            raise RequestRefusedError(name, message, found=found, allowed=kind)
-    for name in required:
-        if name not in body:
-            raise RequestRefusedError(name, "the field is missing", found="nothing", allowed="text")
-    return {**defaults, **body}
-
-
-def numbered_page(
-    request: Request, rows: Any, shown: Callable[[list[Any]], list[dict[str, Any]]]
-) -> Response:
+def numbered_page(request: Request, rows: Any) -> NumberedPage:
     """Return a page of ordered `rows`, the one that `page` and `page_size` name; it has 100 when nothing is said."""
     size = integer(request, "page_size", 100, minimum=1, maximum=500)
     page = integer(request, "page", 1, minimum=1, maximum=1_000_000)
@@ -113,12 +95,10 @@ def numbered_page(
     def link(number: int) -> str:
         return replace_query_param(request.build_absolute_uri(), "page", number)
 
-    return Response(
-        {
-            "count": count,
-            "page": page,
-            "next": link(page + 1) if page * size < count else None,
-            "previous": link(page - 1) if page > 1 else None,
-            "results": shown(list(rows[(page - 1) * size : page * size])),
-        }
+    return NumberedPage(
+        count=count,
+        page=page,
+        next=link(page + 1) if page * size < count else None,
+        previous=link(page - 1) if page > 1 else None,
+        rows=list(rows[(page - 1) * size : page * size]),
     )

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, ClassVar, Generic
 
 from rest_framework.request import Request
-from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
 
 from scheduler.api.parameters import integer, single
 from scheduler.api.problems import RequestRefusedError
 from scheduler.models import Execution, Run
-from scheduler.paging import BadCursorError, KeysetPage, Row
+from scheduler.selectors.keyset import BadCursorError, KeysetPage, Row
 
 DEFAULT_SIZE, LARGEST_SIZE = 50, 500
 
@@ -35,11 +33,15 @@ class CursorPage(Generic[Row]):
             ) from error
         self.rows: list[Row] = self.page.rows
 
-    def response(self, results: Sequence[Any]) -> Response:
-        """Return the page with `results` and links."""
-        return Response(
-            {"next": self._link(self.page.older), "previous": self._link(self.page.newer), "results": results}
-        )
+    @property
+    def next(self) -> str | None:
+        """The link to the page of older rows."""
+        return self._link(self.page.older)
+
+    @property
+    def previous(self) -> str | None:
+        """The link to the page of newer rows."""
+        return self._link(self.page.newer)
 
     def _link(self, cursor: str | None) -> str | None:
         if cursor is None:

@@ -10,7 +10,7 @@ from rest_framework.request import Request
 
 from scheduler.api.problems import RequestRefusedError
 from scheduler.choices import Status, Trigger
-from scheduler.querysets import ExecutionQuerySet
+from scheduler.models.querysets import ExecutionQuerySet
 
 EXECUTION_FILTERS = ("status", "trigger", "since", "until", "page_size", "cursor")
 OF_FRAMEWORK = ("format",)  # chooses the renderer

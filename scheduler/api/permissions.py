@@ -7,12 +7,15 @@ from typing import Any
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
+VIEW_TASK, RUN_TASK = "scheduler.view_task", "scheduler.run_task"
+VIEW_EXECUTION = "scheduler.view_execution"
+
 
 class RolePermission(BasePermission):
     """A view names the permission each of its actions needs in `permissions_by_action`; others are refused."""
 
     def has_permission(self, request: Request, view: Any) -> bool:
-        """Tell whether the user has the permission that the action needs."""
+        """Return whether the user has the permission that the action needs."""
         if not request.user or not request.user.is_authenticated:
             return False
         action = getattr(view, "action", str(request.method).lower())

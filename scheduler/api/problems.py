@@ -15,12 +15,17 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as default_handler
 
+from scheduler.api.serializers.problems import ProblemSerializer
 from scheduler.config_file import ConfigError, ConfigProblem
-from scheduler.exceptions import ConflictError
+from scheduler.engine.reasons import Code, Reason, as_reason, reason_of
+from scheduler.exceptions import ConflictError, LimitReachedError
+from scheduler.selectors.storage import is_disk_full
 from scheduler.services.runs import OverlapError
+from scheduler.wording.reasons import told_error
 
 CONTENT_TYPE = "application/problem+json"
 REFUSED = "The request was refused; nothing was changed."
+DISK_FULL = "The disk is full; nothing was changed. Free space on the server and send it again."
 KEPT_HEADERS = ("WWW-Authenticate", "Retry-After", "Allow", "Vary")
 
 
@@ -65,11 +70,17 @@ def _own_answer(error: Exception) -> Response | None:
     if isinstance(error, RequestRefusedError):
         return problem(400, REFUSED, errors=error.errors)
     if isinstance(error, OverlapError):
-        return problem(409, str(error), execution_id=error.execution.pk)
+        return problem(409, told_error(error), execution_id=error.execution.pk, **_code_of(error))
     if isinstance(error, ConflictError):
-        return problem(409, str(error))
+        return problem(409, told_error(error), **_code_of(error))
+    if isinstance(error, LimitReachedError):
+        refused = problem(429, str(error))
+        refused["Retry-After"] = str(error.seconds)
+        return refused
     if isinstance(error, DataError):
         return problem(400, REFUSED, errors=[error_of("", "a value is outside of what can be stored")])
+    if is_disk_full(error):
+        return problem(507, DISK_FULL)
     if isinstance(error, OperationalError):
         response = problem(503, "The database is busy; try again.")
         response["Retry-After"] = "1"
@@ -93,30 +104,53 @@ def _framework_answer(error: Exception, context: dict[str, Any]) -> Response | N
     return answer
 
 
-def problem(status: int, detail: str, *, errors: Sequence[dict[str, str]] = (), **more: Any) -> Response:
+def problem(status: int, detail: str, *, errors: Sequence[dict[str, Any]] = (), **more: Any) -> Response:
     """Return a problem details response."""
-    body: dict[str, Any] = {
-        "type": "about:blank",
-        "title": HTTPStatus(status).phrase,
-        "status": status,
-        "detail": detail,
-        "errors": list(errors),
-        **more,
+    return Response(
+        problem_of(status, detail, errors=errors, **more), status=status, content_type=CONTENT_TYPE
+    )
+
+
+def problem_of(
+    status: int, detail: str, *, errors: Sequence[dict[str, Any]] = (), **more: Any
+) -> dict[str, Any]:
+    """Return the fields of problem details."""
+    title = HTTPStatus(status).phrase
+    fields = {"type": "about:blank", "title": title, "status": status, "detail": detail, "errors": errors}
+    return dict(ProblemSerializer({**fields, **more}).data)
+
+
+def error_of(
+    path: str, message: str, *, found: str = "", allowed: str = "", why: Reason | str = ""
+) -> dict[str, Any]:
+    """Return one entry of `errors`; `found` is cut to 200 characters.
+
+    Args:
+        why: the reason as a value, default the message.
+    """
+    reason = as_reason(why or message)
+    return {
+        "path": path,
+        "message": message,
+        "found": found[:200],
+        "allowed": allowed,
+        "code": reason.code,
+        "params": reason.params_json(),
     }
-    return Response(body, status=status, content_type=CONTENT_TYPE)
 
 
-def error_of(path: str, message: str, *, found: str = "", allowed: str = "") -> dict[str, str]:
-    """Return one entry of `errors`; `found` is cut to 200 characters."""
-    return {"path": path, "message": message, "found": found[:200], "allowed": allowed}
+def _code_of(error: Exception) -> dict[str, Any]:
+    """Return why something was refused as a value, where that is known."""
+    reason = reason_of(error)
+    return {} if reason.code == Code.OTHER else {"code": reason.code, "params": reason.params_json()}
 
 
-def _of_config(one: ConfigProblem) -> dict[str, str]:
+def _of_config(one: ConfigProblem) -> dict[str, Any]:
     place = "" if one.line is None else f"line {one.line}, column {one.column}: "
-    return error_of(one.path, place + one.message, found=one.found, allowed=one.allowed)
+    return error_of(one.path, place + one.message, found=one.found, allowed=one.allowed, why=one.why)
 
 
-def _flat(detail: Any, path: str) -> Iterator[dict[str, str]]:
+def _flat(detail: Any, path: str) -> Iterator[dict[str, Any]]:
     if isinstance(detail, dict):
         for name, inner in detail.items():
             yield from _flat(inner, f"{path}.{name}" if path else str(name))

@@ -7,20 +7,22 @@ from typing import Any
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from scheduler import selectors
-from scheduler.api import documents as docs
-from scheduler.api.base import StrictViewSet, now, read_body, task_named
-from scheduler.api.documents import operation
+from scheduler.api.base import StrictViewSet, now, task_named
+from scheduler.api.operations import operation
 from scheduler.api.pagination import RunPage
 from scheduler.api.parameters import choices, instant, single
+from scheduler.api.permissions import RUN_TASK, VIEW_EXECUTION, VIEW_TASK
 from scheduler.api.problems import NotFoundError
-from scheduler.api.views import RUN_TASK, VIEW_EXECUTION, VIEW_TASK
-from scheduler.api.wire import execution_json, graph_json, run_json
+from scheduler.api.serializers.bodies import NothingSerializer
+from scheduler.api.serializers.graphs import GraphSerializer
+from scheduler.api.serializers.runs import RunPageSerializer, RunWithGraphSerializer
 from scheduler.choices import RunStatus, Trigger
+from scheduler.engine.reasons import Code, Reason
 from scheduler.exceptions import ConflictError
 from scheduler.models import Run
+from scheduler.selectors.graphs import dependency_graph
+from scheduler.selectors.run_graphs import run_graph
 from scheduler.services import runs
-from scheduler.services.run_graphs import run_graph
 
 FILTERS = ("run_status", "trigger", "task_id", "since", "until", "page_size", "cursor")
 
@@ -35,7 +37,7 @@ class RunViewSet(StrictViewSet):
         "graph": VIEW_TASK,
     }
 
-    @operation("list_runs", answer=docs.RunPage, takes=FILTERS)
+    @operation("list_runs", answer=RunPageSerializer, takes=FILTERS)
     def list(self, request: Request) -> Response:
         """Return runs, newest first, by cursor; `task_id` is the task that a run began with."""
         # Not joined: SQLite would begin with the tasks, and sort all runs.
@@ -50,33 +52,32 @@ class RunViewSet(StrictViewSet):
             rows = rows.filter(created_at__gte=since)
         if until := instant(request, "until"):
             rows = rows.filter(created_at__lt=until)
-        page = RunPage(request, rows)
-        return page.response([run_json(run) for run in page.rows])
+        return Response(RunPageSerializer(RunPage(request, rows)).data)
 
-    @operation("read_run", answer=docs.RunWithGraph, of="run_id")
+    @operation("read_run", answer=RunWithGraphSerializer, of="run_id")
     def retrieve(self, request: Request, run_id: int) -> Response:
         """Return one run with its tasks, their latest attempts in it and the dependencies that it follows."""
         return Response(_run_with_graph(_run(run_id)))
 
     @operation(
         "cancel_run",
-        answer=docs.RunWithGraph,
+        answer=RunWithGraphSerializer,
         status=202,
-        request=docs.Nothing,
+        request=NothingSerializer,
         of="run_id",
         conflicts=True,
     )
     def cancel(self, request: Request, run_id: int) -> Response:
         """Cancel all that is queued or running in a run; what would follow is skipped."""
-        read_body(request, {})
+        NothingSerializer.read(request)
         if not runs.cancel_run(_run(run_id), by=request.user.get_username(), now=now()):
-            raise ConflictError(f"Run {run_id} has already ended.")
+            raise ConflictError(Reason(Code.RUN_HAS_ENDED, {"run": int(run_id)}))
         return Response(_run_with_graph(_run(run_id)), status=202)
 
-    @operation("read_graph", answer=docs.Graph)
+    @operation("read_graph", answer=GraphSerializer)
     def graph(self, request: Request) -> Response:
         """Return all tasks that have dependencies, with their latest outcomes, and all dependencies."""
-        return Response(graph_json(selectors.dependency_graph()))
+        return Response(GraphSerializer(dependency_graph()).data)
 
 
 def _run(run_id: int) -> Run:
@@ -86,17 +87,6 @@ def _run(run_id: int) -> Run:
     return run
 
 
-def _run_with_graph(run: Run) -> dict[str, object]:
-    graph = run_graph(run)
-    nodes = [
-        {
-            "task_id": place.task.task_id,
-            "execution": None
-            if place.execution is None
-            else execution_json(place.execution, place.task.task_id),
-            "reason": place.waits,
-        }
-        for place in graph.places
-    ]
-    edges = [{"upstream": upstream, "downstream": downstream} for upstream, downstream in graph.edges]
-    return {**run_json(run), "nodes": nodes, "edges": edges}
+def _run_with_graph(run: Any) -> dict[str, Any]:
+    run.picture = run_graph(run)
+    return RunWithGraphSerializer(run).data

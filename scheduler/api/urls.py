@@ -8,8 +8,10 @@ from django.urls import path, re_path, register_converter
 from django.urls.converters import StringConverter
 from drf_spectacular.utils import extend_schema
 
+from scheduler.api.execution_views import LOG_RENDERERS, ExecutionViewSet
 from scheduler.api.run_views import RunViewSet
-from scheduler.api.views import LOG_RENDERERS, ExecutionViewSet, NowhereView, TaskViewSet, ToolViewSet
+from scheduler.api.task_views import TaskViewSet
+from scheduler.api.tool_views import NotFoundView, ToolViewSet
 
 
 class TaskIdConverter(StringConverter):
@@ -84,5 +86,5 @@ urlpatterns = [
     ),
     path("validate-cron", ToolViewSet.as_view({"post": "validate_cron"}), name="validate-cron"),
     path("config/schema", ToolViewSet.as_view({"get": "config_schema"}), name="config-schema"),
-    re_path("", extend_schema(exclude=True)(NowhereView).as_view(), name="nowhere"),
+    re_path("", extend_schema(exclude=True)(NotFoundView).as_view(), name="nowhere"),
 ]

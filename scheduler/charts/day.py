@@ -15,11 +15,11 @@ HEIGHT, FOOT = 96, 20
 
 @dataclass(frozen=True)
 class Bucket:
-    """A span of time; `crowded` says that many slots fall on one instant of it.
+    """A span of time; `crowded` means that many slots share one instant.
 
     Attributes:
-        succeeded, failed, other: executions of the past by outcome; `planned`: slots to come.
-        label: what stands below the axis here; often empty.
+        succeeded, failed, other: past executions by outcome; `planned`: future slots.
+        label: axis label; often empty.
     """
 
     href: str
@@ -33,7 +33,7 @@ class Bucket:
 
     @property
     def total(self) -> int:
-        """All that happens in it."""
+        """The number of all executions and slots."""
         return self.succeeded + self.failed + self.other + self.planned
 
 
@@ -41,7 +41,7 @@ def day_strip(buckets: Sequence[Bucket], *, now_at: float, label: str) -> SafeSt
     """Return the strip.
 
     Args:
-        now_at: where the present is, from 0 at the left end to 1 at the right end.
+        now_at: the present, from 0 at the left end to 1 at the right end.
     """
     most = max((bucket.total for bucket in buckets), default=0) or 1
     width = 1 / max(len(buckets), 1)
@@ -74,7 +74,7 @@ def day_strip(buckets: Sequence[Bucket], *, now_at: float, label: str) -> SafeSt
 
 
 def _bucket(bucket: Bucket, x: float, width: float, tall: float, most: int) -> SafeString:
-    """Return one column: failures on top of the rest, where they are seen; `x` and `width` are shares."""
+    """Return one column, with failures on top for visibility; `x` and `width` are shares."""
     bottom = float(HEIGHT - FOOT)
     layers = [
         ("success", bucket.succeeded),

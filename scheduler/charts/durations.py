@@ -1,4 +1,4 @@
-"""Durations of the latest executions as points, with the lines that half and nearly all of them stay below."""
+"""Durations of the latest executions as points, with lines for the median and the 95th percentile."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from django.utils.safestring import SafeString
 
 from scheduler.charts.scales import across, anchor, short_duration, ticks
 
-HEIGHT, TOP, BOTTOM = 200, 10, 24  # the style sheet gives the room beside
+HEIGHT, TOP, BOTTOM = 200, 10, 24  # horizontal margins are in the style sheet
 
 
 @dataclass(frozen=True)
 class Point:
-    """One execution that ended."""
+    """A finished execution."""
 
     href: str
     title: str
@@ -27,17 +27,14 @@ class Point:
 def duration_chart(
     points: Sequence[Point], *, p50: float | None, p95: float | None, label: str
 ) -> SafeString:
-    """Return a chart of `points`, the oldest first; `label` names it for those who do not see it."""
-    # A single run that took far longer would press all others to the ground; it is drawn at the top instead.
+    """Return a chart of `points`, oldest first; `label` is its accessible name."""
+    # A single outlier would flatten all other points; it is drawn at the top instead.
     largest = max((point.seconds for point in points), default=1.0) or 1.0
     if p95:
         largest = min(largest, p95 * 4)
     marks = ticks(largest)
     top = max(marks[-1], largest)
     down = HEIGHT - TOP - BOTTOM
-
-    def share(index: int) -> float:
-        return (index + 0.5) / max(len(points), 1)
 
     def y(seconds: float) -> float:
         return round(TOP + down * (1 - min(seconds, top) / top), 1)
@@ -57,44 +54,56 @@ def duration_chart(
             for name, value, place in _levels(p50, p95, y)
         ),
     )
-    radius = 4 if len(points) <= 100 else 2.5
-    dots = format_html_join(
-        "",
-        '<a href="{}" tabindex="-1"><title>{}</title><circle class="s-dot s-{}" cx="{}" cy="{}" r="{}"/></a>',
-        (
-            (point.href, point.title, point.status, across(share(index)), y(point.seconds), radius)
-            for index, point in enumerate(points)
-        ),
-    )
-    step = max(len(points) // 6, 1)
-    dates = format_html_join(
-        "",
-        '<text class="s-axis" x="{}" y="{}" text-anchor="{}">{}</text>',
-        (
-            (across(share(index)), HEIGHT - 6, anchor(share(index)), points[index].label)
-            for index in range(step // 2, len(points), step)
-        ),
-    )
     return format_html(
         '<svg class="s-chart s-durations" height="{}" role="group" aria-label="{}">{}{}{}{}</svg>',
         HEIGHT,
         label,
         grid,
         lines,
-        dots,
-        dates,
+        _dots(points, y),
+        _dates(points),
+    )
+
+
+def _share(index: int, points: Sequence[Point]) -> float:
+    """Return the position of a point as a share of the width."""
+    return (index + 0.5) / max(len(points), 1)
+
+
+def _dots(points: Sequence[Point], y: Callable[[float], float]) -> SafeString:
+    radius = 4 if len(points) <= 100 else 2.5
+    return format_html_join(
+        "",
+        '<a href="{}" tabindex="-1"><title>{}</title><circle class="s-dot s-{}" cx="{}" cy="{}" r="{}"/></a>',
+        (
+            (point.href, point.title, point.status, across(_share(index, points)), y(point.seconds), radius)
+            for index, point in enumerate(points)
+        ),
+    )
+
+
+def _dates(points: Sequence[Point]) -> SafeString:
+    step = max(len(points) // 6, 1)
+    return format_html_join(
+        "",
+        '<text class="s-axis" x="{}" y="{}" text-anchor="{}">{}</text>',
+        (
+            (across(place), HEIGHT - 6, anchor(place), points[index].label)
+            for index in range(step // 2, len(points), step)
+            for place in [_share(index, points)]
+        ),
     )
 
 
 def _round(seconds: float) -> float:
-    """Return seconds with two places below a second, else as many as are read."""
+    """Return seconds with two decimals below one second, otherwise in display precision."""
     return round(seconds, 2) if seconds < 1 else round(seconds) if seconds < 60 else round(seconds / 6) * 6
 
 
 def _levels(
     p50: float | None, p95: float | None, y: Callable[[float], float]
 ) -> list[tuple[str, float, float]]:
-    """Return the lines with the places of their names, which must not cover each other."""
+    """Return the lines with label positions that do not overlap."""
     levels = [(name, value) for name, value in (("p95", p95), ("p50", p50)) if value is not None]
     placed: list[tuple[str, float, float]] = []
     for name, value in levels:

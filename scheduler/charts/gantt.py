@@ -1,4 +1,4 @@
-"""What ran when in a run: a lane for each task, with the time that it waited for a worker and each of its attempts."""
+"""Gantt chart of a run: a lane per task, with queueing time and attempts."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from scheduler.charts.scales import across, short_duration, ticks
 
 @dataclass(frozen=True)
 class Attempt:
-    """One attempt in seconds after the begin of the run; without a start it only waited, or never ran.
+    """One attempt, in seconds since the start of the run; without `start` it waited or never ran.
 
     Attributes:
-        ready: from when on it waited; `end`: where it is now, when it goes on.
+        ready: start of the queueing time; `end`: the present for an active attempt.
     """
 
     ready: float
@@ -30,7 +30,7 @@ class Attempt:
 
 @dataclass(frozen=True)
 class GanttLane:
-    """A task in the run; `note` stands behind its last attempt."""
+    """A task in the run; `note` is shown after its last attempt."""
 
     name: str
     href: str
@@ -42,15 +42,15 @@ def gantt_chart(lanes: Sequence[GanttLane], *, length: float, now_at: float | No
     """Return the lanes below an axis of elapsed time.
 
     Args:
-        length: seconds that the axis has to reach.
-        now_at: where the present is, in seconds, or None when the run has ended.
+        length: minimum length of the axis in seconds.
+        now_at: the present in seconds, or None if the run has ended.
     """
     span = max(length, 0.1)
 
     def share(seconds: float) -> float:
         return min(max(seconds / span, 0.0), 1.0)
 
-    marks = [at for at in [0.0, *ticks(span, count=6)] if at <= span]  # the last one may lie beyond the end
+    marks = [at for at in [0.0, *ticks(span, count=6)] if at <= span]  # the last tick may lie beyond the end
     rows = [
         lane_row(lane.name, lane.href, number, _lane(lane, HEAD + LANE * (number + 0.5), share))
         for number, lane in enumerate(lanes)

@@ -1,4 +1,4 @@
-"""Tasks and their dependencies as a picture in layers, each task a link."""
+"""Layered drawing of tasks and their dependencies, each task a link."""
 
 from __future__ import annotations
 
@@ -9,21 +9,22 @@ from dataclasses import dataclass
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from scheduler.charts.layers import Route, lay_out
+from scheduler.charts.layers import lay_out
+from scheduler.charts.places import Layout, Route
 
-NAME_LETTERS, NOTE_LETTERS = 25, 30  # of a Latin font of average width; a Chinese letter counts twice
+NAME_LETTERS, NOTE_LETTERS = 25, 30  # in a Latin font of average width; a Chinese character counts twice
 MARGIN = 12
 ARROW = 5
 
 
 @dataclass(frozen=True)
 class Node:
-    """A task in the picture.
+    """A task in the graph.
 
     Attributes:
-        key: names it among all, and in the identifiers of the page.
-        status: of its latest outcome or in a run, "none" without any.
-        note: a short second line; `title`: all there is to say, shown when it is pointed at.
+        key: unique key, also used in element ids.
+        status: of its latest outcome or in a run; "none" without any.
+        note: a short second line; `title`: full tooltip text.
         traits: any of ``current``, ``running``, ``off`` and ``outside``.
     """
 
@@ -37,12 +38,12 @@ class Node:
 
 
 def graph_chart(nodes: Sequence[Node], edges: Iterable[tuple[int, int]], *, label: str) -> SafeString:
-    """Return the picture.
+    """Return the graph.
 
     Args:
-        nodes: in the order that decides between equal places.
-        edges: (upstream, downstream) by key; those with an end that is no node are left out.
-        label: names the picture for those who do not see it.
+        nodes: in the order that breaks ties in the layout.
+        edges: (upstream, downstream) by key; edges with an unknown end are ignored.
+        label: accessible name of the graph.
     """
     number = {node.key: place for place, node in enumerate(nodes)}
     known = frozenset((number[up], number[down]) for up, down in edges if up in number and down in number)
@@ -58,10 +59,29 @@ def graph_chart(nodes: Sequence[Node], edges: Iterable[tuple[int, int]], *, labe
         '<path class="g-edge" data-edge="{} {}" d="{}"/>',
         ((keys[route.upstream], keys[route.downstream], _path(route)) for route in layout.routes),
     )
+    width, height = layout.width + 2 * MARGIN, layout.height + 2 * MARGIN
+    return format_html(
+        '<svg class="g-graph" viewBox="-{} -{} {} {}" data-width="{}" data-height="{}" role="group" '
+        'aria-label="{}">{}<g>{}</g>{}</svg>',
+        MARGIN,
+        MARGIN,
+        width,
+        height,
+        width,
+        height,
+        label,
+        blocks,
+        lines,
+        _boxes(nodes, layout, keys),
+    )
+
+
+def _boxes(nodes: Sequence[Node], layout: Layout, keys: Mapping[int, int]) -> SafeString:
+    """Return the tasks in reading order: left to right, then down."""
     order = sorted(range(len(nodes)), key=lambda place: (layout.boxes[place].x, layout.boxes[place].y))
-    boxes = format_html_join(
+    return format_html_join(
         "",
-        # The style sheet gives the rectangles their sizes: five hundred tasks are to be a light page.
+        # The style sheet sets the sizes of rectangles, to keep a page of five hundred tasks small.
         '<a id="g{}" class="g-node s-{}{}" href="{}"{} transform="translate({} {})"><title>{}</title>'
         '<rect class="g-box"/><rect class="g-bar"/><text x="15" y="18">{}</text>'
         '<text class="g-note" x="15" y="33">{}</text></a>',
@@ -82,30 +102,15 @@ def graph_chart(nodes: Sequence[Node], edges: Iterable[tuple[int, int]], *, labe
             for node, box in [(nodes[place], layout.boxes[place])]
         ),
     )
-    width, height = layout.width + 2 * MARGIN, layout.height + 2 * MARGIN
-    return format_html(
-        '<svg class="g-graph" viewBox="-{} -{} {} {}" data-width="{}" data-height="{}" role="group" '
-        'aria-label="{}">{}<g>{}</g>{}</svg>',
-        MARGIN,
-        MARGIN,
-        width,
-        height,
-        width,
-        height,
-        label,
-        blocks,
-        lines,
-        boxes,
-    )
 
 
 def _unit(place: int, unit: int, keys: Mapping[int, int]) -> SafeString:
-    """Return the attribute of a task in a block, which names the unit that edges lead to."""
+    """Return the attribute of a task in a block that names the unit of its edges."""
     return SafeString("") if place == unit else format_html(' data-unit="{}"', keys[unit])
 
 
 def clip(text: str, letters: int) -> str:
-    """Return as much of a text as has room, with "…" where something is missing; wide letters count twice."""
+    """Return the text truncated with "…"; wide characters count twice."""
     sizes = [2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text[: letters + 1]]
     if sum(sizes) <= letters and len(text) <= letters:
         return text
@@ -118,10 +123,10 @@ def clip(text: str, letters: int) -> str:
 
 
 def _path(route: Route) -> str:
-    """Return the line of an edge with its head: level through layers, curved between them."""
+    """Return the path of an edge with its arrowhead: horizontal in layers, curved between them."""
     (x, y), *rest = route.points
     parts = [f"M{x} {y}"]
-    level = 0  # of a straight line that may go on
+    level = 0  # length of a straight line that may continue
     for to_x, to_y in rest:
         across, down = to_x - x, to_y - y
         if down:

@@ -1,4 +1,4 @@
-"""When a task runs and fails: a square for each hour of each weekday."""
+"""Heat map of outcomes: a square per hour of each weekday."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from django.utils.safestring import SafeString
 from scheduler.charts.scales import across
 
 SIZE, GAP, TOP = 24, 3, 18
-FILLED = 0.89  # of the width of an hour
+FILLED = 0.89  # share of the width of an hour
 
 
 @dataclass(frozen=True)
 class Cell:
-    """What happened in one hour of one weekday."""
+    """Outcomes in one hour of one weekday."""
 
     count: int
     failed: int
@@ -24,7 +24,7 @@ class Cell:
 
     @property
     def level(self) -> str:
-        """How bad it is, as a class."""
+        """The CSS class of the failure rate."""
         if not self.count:
             return "none"
         share = self.failed / self.count

@@ -1,4 +1,4 @@
-"""A lane for each task along a span of time: what ran, and what is planned."""
+"""A lane per task along a span of time: executions and planned slots."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from scheduler.charts.graph import clip
 from scheduler.charts.scales import EDGE, across, anchor
 
 LANE, BAR, HEAD = 30, 16, 26
-NARROWEST = 0.002  # of the span
+NARROWEST = 0.002  # share of the span
 LETTERS, LETTERS_OF_A_PHONE = 28, 15
 LABELS_OF_A_PHONE = 4
 
 
 @dataclass(frozen=True)
 class Mark:
-    """An execution or a slot to come, from `begin` to `end` as shares of the span; `status` is "planned" for a slot.
+    """An execution or a future slot, from `begin` to `end` as shares of the span; `status` is "planned" for a slot.
 
     Attributes:
-        is_many: it stands for many that are too near to each other to be drawn one by one.
+        is_many: represents many marks that are too close to draw separately.
     """
 
     begin: float
@@ -48,8 +48,8 @@ def lanes_chart(
     """Return the lanes below an axis.
 
     Args:
-        ticks: places from 0 to 1 and what to write there.
-        now_at: where the present is, or None when it lies outside.
+        ticks: positions from 0 to 1 with their labels.
+        now_at: the present, or None if it is outside the span.
     """
     rows = [lane_row(lane.name, lane.href, index, _marks(lane, index)) for index, lane in enumerate(lanes)]
     return lanes_frame(rows, ticks=ticks, now_at=now_at, label=label)
@@ -63,7 +63,7 @@ def lanes_frame(
     label: str,
     look: str = "s-lanes",
 ) -> SafeString:
-    """Return a chart of lanes below its axis, with a line at the present when it is shown."""
+    """Return a chart of lanes below its axis, with a line at the present if it is visible."""
     height = HEAD + LANE * len(rows) + 4
     each = -(-len(ticks) // LABELS_OF_A_PHONE)
     axis = format_html_join(
@@ -78,7 +78,7 @@ def lanes_frame(
                 height,
                 "s-axis s-wide" if number % each else "s-axis",
                 across(at),
-                anchor(max(at, EDGE)),  # on the left is room, that of the names
+                anchor(max(at, EDGE)),  # the left margin has room for names
                 text,
             )
             for number, (at, text) in enumerate(ticks)
@@ -100,7 +100,7 @@ def lanes_frame(
 
 
 def lane_row(name: str, href: str, index: int, shapes: SafeString) -> SafeString:
-    """Return a lane: its name, which a phone shows shorter, and what stands in it."""
+    """Return a lane: its name, shortened on phones, and its shapes."""
     top = HEAD + LANE * index
     long, short = clip(name, LETTERS), clip(name, LETTERS_OF_A_PHONE)
     words = format_html('<text class="s-lane-name" y="{}">{}</text>', top + LANE / 2 + 4, long)
@@ -123,7 +123,7 @@ def lane_row(name: str, href: str, index: int, shapes: SafeString) -> SafeString
 
 
 def width(begin: float, end: float) -> str:
-    """Return how wide a bar is that shows from `begin` to `end`, shares of the span; a short one stays visible."""
+    """Return the width of a bar from `begin` to `end` (shares of the span), with a visible minimum."""
     begin, end = (min(max(share, 0.0), 1.0) for share in (begin, end))
     return across(max(end - begin, NARROWEST))
 
@@ -151,7 +151,7 @@ def _marks(lane: Lane, index: int) -> SafeString:
 
 
 def _many(mark: Mark, middle: float) -> SafeString:
-    """Return a row of dashes, which nobody takes for one long run."""
+    """Return a row of dashes, distinguishable from one long run."""
     return format_html(
         '<line class="s-many s-{}" x1="{}" x2="{}" y1="{}" y2="{}"><title>{}</title></line>',
         mark.status,

@@ -1,9 +1,8 @@
-"""From values to places: heights, shares of a width, ticks of an axis, and lengths of time in short."""
+"""Scales: bar heights, shares of the width, axis ticks, and short durations."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 from django.utils.translation import gettext as _
 
@@ -35,8 +34,7 @@ STEPS = (
 def bar_height(seconds: float | None, longest: float, usual: float, *, least: int, most: int) -> int:
     """Return a height from `least` to `most`.
 
-    In proportion, so that differences show; logarithmic when the longest is far beyond what is `usual`, so that the
-    others stay visible beside it.
+    Linear by default; logarithmic if the longest is far beyond `usual`, so that the others stay visible.
     """
     if not seconds or longest <= 0:
         return least
@@ -46,12 +44,12 @@ def bar_height(seconds: float | None, longest: float, usual: float, *, least: in
 
 
 def across(share: float) -> str:
-    """Return a share of the width as SVG takes it; so a chart gets narrower while its letters keep their size."""
+    """Return a share of the width as an SVG length, so that charts scale while text keeps its size."""
     return f"{round(100 * min(max(share, 0.0), 1.0), 2):g}%"
 
 
 def anchor(share: float) -> str:
-    """Return which end of a label stands at its place on an axis: at the edges the one that keeps it inside."""
+    """Return the text-anchor of an axis label; labels at the edges stay inside the chart."""
     return "start" if share < EDGE else "end" if share > 1 - EDGE else "middle"
 
 
@@ -66,7 +64,7 @@ def ticks(largest: float, *, count: int = 4) -> list[float]:
 def short_duration(seconds: float) -> str:
     """Return seconds in one unit, or two: ``0.5s``, ``12s``, ``5m``, ``1h30``.
 
-    Places of seconds are kept, so that the ticks of an axis in halves of a second differ.
+    Keeps decimals of seconds, so that ticks at half seconds differ.
     """
     if seconds < 60:
         return _("%(seconds)ss") % {"seconds": f"{seconds:g}"}
@@ -76,11 +74,3 @@ def short_duration(seconds: float) -> str:
     hours, rest = divmod(round(seconds), 3600)
     told = _("%(hours)dh") % {"hours": hours}
     return f"{told}{rest // 60:02d}" if rest >= 60 else told
-
-
-def percentile(values: Sequence[float], share: float) -> float | None:
-    """Return the value below which `share` of the values lie, the nearest one that occurs; None of none."""
-    if not values:
-        return None
-    ordered = sorted(values)
-    return ordered[min(math.ceil(share * len(ordered)) - 1, len(ordered) - 1)] if share > 0 else ordered[0]

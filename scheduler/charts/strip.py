@@ -1,4 +1,4 @@
-"""The strip of the latest executions of a task: height is duration, colour is outcome, each a link."""
+"""The latest executions of a task as bars: height is duration, colour is outcome, each a link."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString
 
-from scheduler.charts.scales import bar_height, percentile
+from scheduler.charts.scales import bar_height
+from scheduler.engine.percentiles import percentile
 
 BAR, GAP, HEIGHT, LEAST = 6, 2, 28, 5
 
 
 @dataclass(frozen=True)
 class Bar:
-    """One execution; `seconds` is None when it did not run or has not ended."""
+    """One execution; `seconds` is None if it did not run or has not finished."""
 
     href: str
     title: str
@@ -24,12 +25,12 @@ class Bar:
 
 
 def outcome_strip(bars: Sequence[Bar], *, slots: int, label: str) -> SafeString:
-    """Return the bars at the right end of a row of `slots` places, the oldest first."""
+    """Return the bars, oldest first, aligned right in a row of `slots` positions."""
     seconds = [bar.seconds for bar in bars if bar.seconds]
     longest, usual = max(seconds, default=0.0), percentile(seconds, 0.5) or 0.0
     step = BAR + GAP
     offset = max(slots - len(bars), 0)
-    # Escaped by hand, text alone: a list of tasks has hundreds of bars, and `format_html` escapes each number as well.
+    # Text is escaped manually: a list of tasks has hundreds of bars, and `format_html` also escapes every number.
     empty = "".join(
         f'<rect class="s-nobar" x="{index * step}" y="{HEIGHT - 2}" width="{BAR}" height="2"/>'
         for index in range(offset)

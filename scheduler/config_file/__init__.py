@@ -1,9 +1,9 @@
-"""config.json: text to task specs and back. One JSON Schema and one validator for import, API and forms."""
+"""config.json: parse text to task specs and dump them. Import, API and forms share one JSON Schema and validator."""
 
 from scheduler.config_file.document import ConfigDocument, parse_config, read_config
 from scheduler.config_file.problems import ConfigError, ConfigProblem
 from scheduler.config_file.schema import FieldMetadata, load_schema, task_fields
-from scheduler.config_file.specs import FieldChange, TaskSpec, diff_spec, dump_config
+from scheduler.config_file.specs import FieldChange, TaskSpec, complete_spec, diff_spec, dump_config
 from scheduler.config_file.upstreams import cycle_finding, find_unknown
 from scheduler.config_file.validation import validate_task
 
@@ -14,6 +14,7 @@ __all__ = [
     "FieldChange",
     "FieldMetadata",
     "TaskSpec",
+    "complete_spec",
     "cycle_finding",
     "diff_spec",
     "dump_config",

@@ -1,22 +1,25 @@
-"""What a schema cannot say of notification rules: addresses, URLs, templates, words that stand twice.
-
-What only the channels know (hosts that may not be reached) they say themselves: see `add_check`.
-"""
+"""Validation of notification rules beyond the schema: templates, duplicate values, and checks of channel kinds."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
-from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
-
-from scheduler.config_file.fast_check import accepted
-from scheduler.config_file.problems import Finding, Keys, field_name, hint, printable, refused, shorten
-from scheduler.config_file.schema import load_schema
+from scheduler.config_file.channel_kinds import ChannelKind, kind_of
+from scheduler.config_file.compiled import accepted
+from scheduler.config_file.problems import (
+    Finding,
+    Keys,
+    field_name,
+    nearest,
+    printable,
+    refused,
+    shorten,
+    suggesting,
+)
+from scheduler.config_file.reasons import Code
+from scheduler.engine.reasons import Reason, reason_of
 
 TEMPLATE_NAMES = (
     "task_id",
@@ -37,31 +40,12 @@ TEMPLATE_NAMES = (
     "rule_name",
 )
 PLACEHOLDER = re.compile(r"\{\{([^{}]*+)\}\}")
-BRACES = re.compile(r"\{\{|\}\}")
-
-
-@dataclass(frozen=True)
-class _Check:
-    field: str
-    check: Callable[[Any], None]
-    allowed: str
-
-
-_CHECKS: dict[str, list[_Check]] = {}
-
-
-def add_check(kind: str, field: str, check: Callable[[Any], None], *, allowed: str) -> None:
-    """Have a field of the channels of a kind checked by a function that raises ValueError; a list item by item.
-
-    Args:
-        allowed: what may stand there, in words.
-    """
-    _CHECKS.setdefault(kind, []).append(_Check(field, check, allowed))
+#: Two braces open a name; closing braces without an open name are text, as at the end of nested JSON objects.
+OPENING = re.compile(r"\{\{[^{}]*+\}?")
 
 
 def find_in_rules(rules: list[Any]) -> Iterator[Finding]:
-    """Yield what is wrong with those parts of rules that the schema accepts; paths begin at ``task_notify``."""
-    kinds = load_schema()["$defs"]["channel"]["properties"]["type"]["enum"]
+    """Yield the problems of the parts of rules that the schema accepts; paths begin at ``task_notify``."""
     for index, rule in enumerate(rules):
         if not isinstance(rule, dict):
             continue
@@ -69,77 +53,68 @@ def find_in_rules(rules: list[Any]) -> Iterator[Finding]:
         yield from find_repeated((*path, "triggers"), accepted("rule", rule).get("triggers", []))
         channels = rule.get("channels")
         for number, channel in enumerate(channels if isinstance(channels, list) else ()):
-            kind = channel.get("type") if isinstance(channel, dict) else None
-            if isinstance(kind, str) and kind in kinds:
-                yield from _find_in_channel((*path, "channels", number), accepted(kind, channel))
+            kind = kind_of(channel) if isinstance(channel, dict) else None
+            if kind is not None:
+                given = accepted(kind.name, channel)
+                yield from _find_in_channel((*path, "channels", number), kind, given)
 
 
 def find_repeated(path: Keys, values: list[Any]) -> Iterator[Finding]:
-    """Yield a finding for each text of a list that stood in it before."""
+    """Yield a finding for each duplicate text of a list."""
     seen: set[str] = set()
     for index, value in enumerate(values):
         if isinstance(value, str) and value in seen:
-            message = f"{field_name((*path, index))} must not repeat {shorten(value)}, which stands in the list already"
-            yield Finding((*path, index), message, shorten(value), "each once")
+            again = {"field": field_name((*path, index)), "found": shorten(value)}
+            why, once = Reason(Code.REPEATED, again), Reason(Code.EACH_ONCE)
+            yield Finding((*path, index), why, shorten(value), once)
         elif isinstance(value, str):
             seen.add(value)
 
 
-def _find_in_channel(path: Keys, channel: Mapping[str, Any]) -> Iterator[Finding]:
-    for index, address in enumerate(channel.get("recipients", [])):
-        if address is not None and not _is_address(address):
-            yield refused((*path, "recipients", index), address, "one mail address such as ops@example.org")
-    if "url" in channel and not _is_url(channel["url"]):
-        yield refused((*path, "url"), channel["url"], "an http or https URL with a host")
-    else:
-        yield from _ask_channel(path, channel)
-    for name in ("subject_template", "body_template"):
+def _find_in_channel(path: Keys, kind: ChannelKind, channel: Mapping[str, Any]) -> Iterator[Finding]:
+    unfit = list(_find_unfit(path, kind, channel))
+    yield from unfit or _ask_channel(path, kind, channel)
+    for name in kind.templates:
         yield from _find_in_template((*path, name), channel.get(name, ""))
 
 
-def _ask_channel(path: Keys, channel: Mapping[str, Any]) -> Iterator[Finding]:
-    for one in _CHECKS.get(channel["type"], ()):
-        value = channel.get(one.field)
-        if value is None:
-            continue
-        items: list[tuple[Keys, Any]] = [((*path, one.field), value)]
-        if isinstance(value, list):
-            items = [
-                ((*path, one.field, index), item) for index, item in enumerate(value) if item is not None
-            ]
-        for where, item in items:
+def _find_unfit(path: Keys, kind: ChannelKind, channel: Mapping[str, Any]) -> Iterator[Finding]:
+    for form in kind.forms:
+        for where, item in _items(path, form.field, channel):
+            if not form.fits(item):
+                yield refused(where, item, form.allowed)
+
+
+def _ask_channel(path: Keys, kind: ChannelKind, channel: Mapping[str, Any]) -> Iterator[Finding]:
+    for one in kind.checks:
+        for where, item in _items(path, one.field, channel):
             try:
                 one.check(item)
             except ValueError as error:
-                yield Finding(where, f"{field_name(where)} is refused: {error}", shorten(item), one.allowed)
+                values = {"field": field_name(where), "why": reason_of(error)}
+                why = Reason(Code.REFUSED_BY_CHANNEL, values)
+                yield Finding(where, why, one.shown(item), one.allowed)
 
 
-def _is_address(text: str) -> bool:
-    try:
-        validate_email(text)
-    except (ValidationError, ValueError):
-        return False
-    return True
-
-
-def _is_url(text: str) -> bool:
-    try:
-        parts = urlsplit(text)
-        return bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return False
+def _items(path: Keys, field: str, channel: Mapping[str, Any]) -> list[tuple[Keys, Any]]:
+    """Return a value, or each item of a list, with its path; None replaces values that the schema rejects."""
+    value = channel.get(field)
+    if isinstance(value, list):
+        return [((*path, field, index), item) for index, item in enumerate(value) if item is not None]
+    return [] if value is None else [((*path, field), value)]
 
 
 def _find_in_template(path: Keys, text: str) -> Iterator[Finding]:
-    known = ", ".join(TEMPLATE_NAMES)
+    known = {"known": list(TEMPLATE_NAMES)}
+    allowed = ", ".join(TEMPLATE_NAMES)
     for name in dict.fromkeys(match[1].strip() for match in PLACEHOLDER.finditer(text)):
         if name not in TEMPLATE_NAMES:
-            message = (
-                f'{field_name(path)} must not use the unknown name "{printable(name)}"; known are {known}'
-            )
-            message += hint(name, TEMPLATE_NAMES)
-            yield Finding(path, message, shorten("{{" + name + "}}"), known)
-    left = BRACES.search(PLACEHOLDER.sub("", text))
+            values = {"field": field_name(path), "name": printable(name), **known}
+            why = suggesting(Reason(Code.UNKNOWN_PLACEHOLDER, values), nearest(name, TEMPLATE_NAMES))
+            yield Finding(path, why, shorten("{{" + name + "}}"), allowed)
+    # Keep a space in place of a placeholder: the braces on both sides of it must not join.
+    left = OPENING.search(PLACEHOLDER.sub(" ", text))
     if left:
-        message = f"{field_name(path)} must have each {{{{ closed by }}}}, but a single {left[0]} was found"
-        yield Finding(path, message, shorten(left[0]), "{{name}}")
+        found = shorten(left[0])
+        values = {"field": field_name(path), "found": found, **known}
+        yield Finding(path, Reason(Code.BROKEN_PLACEHOLDER, values), found, "{{name}}")

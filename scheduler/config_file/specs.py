@@ -1,4 +1,4 @@
-"""Task specs: normal form, differences, and text."""
+"""Task specs: normalisation, differences, and serialisation."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypedDict, cast
 
+from scheduler.config_file.line_breaks import with_lf
 from scheduler.config_file.schema import fields_of
 
 
 class TaskSpec(TypedDict):
-    """A task in the words of config.json, every field present."""
+    """A task with the field names of config.json, all fields present."""
 
     task_id: str
     task_name: str
@@ -36,6 +37,11 @@ class TaskSpec(TypedDict):
     task_misfire_grace: float
     task_trigger_rule: str
     task_deadline: str | float | None
+    task_max_waiting: int
+    task_exit_codes: dict[str, list[int | str]]
+    task_shell: str
+    task_python: str
+    task_encoding: str
     task_history_days: int | None
 
 
@@ -49,13 +55,12 @@ class FieldChange:
 
 
 def normal_task(data: Mapping[str, Any]) -> TaskSpec:
-    """Return a valid task with its defaults filled in, numbers plain, rules complete, sets and names in order."""
-    defaults = {name: field["default"] for name, field in fields_of("task").items() if "default" in field}
-    return given_fields({**defaults, **data})
+    """Normalise a valid task: fill in defaults, complete rules, simplify numbers, sort sets and names."""
+    return given_fields({**_defaults(), **data})
 
 
 def given_fields(data: Mapping[str, Any]) -> TaskSpec:
-    """Return the fields of a valid task that are given, in normal form and in the order of the schema."""
+    """Return the given fields of a valid task, normalised and in schema order."""
     spec = {name: _normal_value(name, data[name]) for name in fields_of("task") if name in data}
     return cast(TaskSpec, spec)
 
@@ -70,8 +75,13 @@ def _normal_value(name: str, value: Any) -> Any:
 
 def _normal_rule(rule: Mapping[str, Any]) -> dict[str, Any]:
     normal = _with_defaults(rule, "rule")
-    normal["channels"] = [_with_defaults(channel, channel["type"]) for channel in rule["channels"]]
+    normal["channels"] = [normal_channel(channel) for channel in rule["channels"]]
     return normal
+
+
+def normal_channel(channel: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a valid channel of task_notify with its defaults filled in."""
+    return _with_defaults(channel, channel["type"])
 
 
 def _with_defaults(data: Mapping[str, Any], definition: str) -> dict[str, Any]:
@@ -83,7 +93,9 @@ def _with_defaults(data: Mapping[str, Any], definition: str) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Return a copy with whole floats as integers and names in order; a database may shuffle them."""
+    """Return a copy with whole floats as integers, LF line breaks, and sorted names, as databases may reorder them."""
+    if isinstance(value, str):
+        return with_lf(value)
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, dict):
@@ -93,9 +105,18 @@ def _plain(value: Any) -> Any:
     return value
 
 
+def complete_spec(stored: Mapping[str, Any]) -> TaskSpec:
+    """Complete a spec stored by an older version: newer fields get their default, lines end in LF."""
+    return cast(TaskSpec, {**_defaults(), **with_lf(stored)})
+
+
+def _defaults() -> dict[str, Any]:
+    return {name: field["default"] for name, field in fields_of("task").items() if "default" in field}
+
+
 def diff_spec(old: TaskSpec, new: TaskSpec) -> list[FieldChange]:
-    """Return the fields that differ, in the order of the schema."""
-    before, after = cast(dict[str, Any], old), cast(dict[str, Any], new)
+    """Return the fields that differ, in schema order."""
+    before, after = (cast(dict[str, Any], complete_spec(spec)) for spec in (old, new))
     return [
         FieldChange(name, before[name], after[name])
         for name in fields_of("task")
@@ -104,7 +125,7 @@ def diff_spec(old: TaskSpec, new: TaskSpec) -> list[FieldChange]:
 
 
 def dump_config(specs: Iterable[TaskSpec]) -> str:
-    """Return the text of a config.json: tasks by id, fields in the order of the schema, defaults left out."""
+    """Return the text of a config.json: tasks sorted by id, fields in schema order, defaults omitted."""
     tasks = [_without_defaults(spec) for spec in sorted(specs, key=lambda spec: spec["task_id"])]
     document = {"$schema": "/api/scheduler/config/schema", "version": 1, "tasks": tasks}
     return json.dumps(document, ensure_ascii=False, indent=2) + "\n"

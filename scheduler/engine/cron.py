@@ -1,7 +1,7 @@
-"""Reading a cron expression strictly, and stepping along the wall clock without any zone.
+"""Strict parsing of cron expressions, and iteration over wall-clock times without a zone.
 
-croniter decides what a field means. What it reads in a surprising way is refused before it is asked: ``1-1`` (which it
-takes for the whole cycle), ``5-1`` (wraps), ``R`` and ``H`` (random, hashed), a year field.
+croniter expands the fields. Forms that it interprets in a surprising way are rejected first: ``1-1`` (which it expands
+to the whole cycle), ``5-1`` (wraps), ``R`` and ``H`` (random, hashed), a year field.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from typing import Any
 
 from croniter import croniter
 
+from scheduler.engine.reasons import Code, Params, Reason
 from scheduler.exceptions import InvalidScheduleError
 
 LONGEST = 255  # croniter's cost grows with the length: half a megabyte takes seconds
 SEARCHED_MONTHS = 12 * 9  # around 2100 a leap day is eight years away
-FIRST_CHECKED_DAY = date(2024, 1, 1)  # a constant, so that an expression is accepted always or never
+FIRST_CHECKED_DAY = date(2024, 1, 1)  # a constant, so that acceptance does not depend on the current date
 ALIASES = {
     "@hourly": "0 * * * *",
     "@daily": "0 0 * * *",
@@ -34,7 +35,7 @@ ALIASES = {
 MONTH_NAMES = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 MONTHS = {name: number for number, name in enumerate(MONTH_NAMES, start=1)}
 WEEKDAYS = {name: i for i, name in enumerate(["sun", "mon", "tue", "wed", "thu", "fri", "sat"])}
-#: field -> lowest, highest, names; in the order in which six fields are written
+#: field -> lowest, highest, names; in the order of a six-field expression
 FIELDS: Mapping[str, tuple[int, int, Mapping[str, int]]] = {
     "second": (0, 59, {}),
     "minute": (0, 59, {}),
@@ -47,20 +48,31 @@ ITEM = re.compile(r"(\*|[0-9]{1,4}|[a-z]{3})(?:-([0-9]{1,4}|[a-z]{3}))?(?:/([0-9
 NEAREST_WEEKDAY = re.compile(r"(?:0?[1-9]|[12][0-9]|3[01])w\Z")
 NTH_WEEKDAY = re.compile(r"(?:l[0-7]|(?:[0-7]|sun|mon|tue|wed|thu|fri|sat)#[1-5])\Z")
 LAST = "l"
-EXTRAS = {
-    "day of month": ", L (last day), 15W (weekday nearest to the 15th) and ?",
-    "day of week": ", 5#3 (third Friday), L5 (last Friday) and ?",
+EXTRAS = frozenset(
+    {"day of month", "day of week"}
+)  # fields that take more than numbers, names, ranges and steps
+FIELD_CODES = {
+    "second": Code.SECOND,
+    "minute": Code.MINUTE,
+    "hour": Code.HOUR,
+    "day of month": Code.DAY_OF_MONTH,
+    "month": Code.MONTH,
+    "day of week": Code.DAY_OF_WEEK,
+}
+SEARCHED_YEARS = {
+    "low": FIRST_CHECKED_DAY.year,
+    "high": FIRST_CHECKED_DAY.year + SEARCHED_MONTHS // 12 - 1,
 }
 
 
 @dataclass(frozen=True, eq=False)
 class CronRule:
-    """What an expression matches on the wall clock. Compared by identity; made by `read_cron` only.
+    """The wall-clock times that an expression matches. Compared by identity; created by `read_cron` only.
 
     Attributes:
-        days: days of the month; 0 stands for the last one.
+        days: days of the month; 0 means the last one.
         weekdays: 0 is Sunday.
-        nth: weekday to its occurrences in the month, from 1; 0 stands for the last one.
+        nth: weekday to its occurrences in the month, from 1; 0 means the last one.
         nearest: the day whose nearest weekday is meant.
         is_either_day: both day fields are restricted, so that either may match (POSIX).
         is_fixed: fewer than all 24 hours are named.
@@ -83,10 +95,10 @@ class CronRule:
 
 @lru_cache(maxsize=20_000)
 def read_cron(expression: str) -> CronRule:
-    """Return what a cron expression of five fields, six with seconds first, or an alias matches.
+    """Parse a cron expression of five fields, six with seconds first, or an alias.
 
     Raises:
-        InvalidScheduleError: with a sentence that names the field, the value and what is allowed.
+        InvalidScheduleError: names the field, the value and the allowed values.
     """
     fields = _split(expression)
     for name, value in zip(FIELDS, fields, strict=True):
@@ -95,8 +107,7 @@ def read_cron(expression: str) -> CronRule:
     rule = _expand(expression, fields)
     if next_day(rule, FIRST_CHECKED_DAY) is None:
         raise InvalidScheduleError(
-            f'the schedule "{expression}" never fires: no day of the years {FIRST_CHECKED_DAY.year} to '
-            f"{FIRST_CHECKED_DAY.year + SEARCHED_MONTHS // 12 - 1} matches; at least one must"
+            Reason(Code.SCHEDULE_NEVER_FIRES, {"expression": expression, **SEARCHED_YEARS})
         )
     return rule
 
@@ -105,26 +116,22 @@ def _split(expression: str) -> list[str]:
     """Return the six fields of an expression, seconds first."""
     if len(expression) > LONGEST:
         raise InvalidScheduleError(
-            f"the schedule has {len(expression)} characters; at most {LONGEST} are allowed"
+            Reason(Code.SCHEDULE_TOO_LONG, {"number": len(expression), "most": LONGEST})
         )
     text = " ".join(expression.split()).lower()
     odd = next((character for character in text if not character.isprintable()), None)
-    if odd is not None:  # not shown as it is: databases refuse NUL and half a surrogate pair
-        raise InvalidScheduleError(
-            f"the schedule has the character U+{ord(odd):04X}; allowed are letters, digits, spaces and *,-/#?@"
-        )
+    if odd is not None:  # shown escaped: databases reject NUL and lone surrogates
+        raise InvalidScheduleError(Reason(Code.SCHEDULE_CHARACTER, {"character": f"U+{ord(odd):04X}"}))
     if text.startswith("@"):
         if text not in ALIASES:
             raise InvalidScheduleError(
-                f'the schedule "{expression}" is no known alias; allowed are {", ".join(ALIASES)}'
+                Reason(Code.SCHEDULE_ALIAS_UNKNOWN, {"expression": expression, "known": list(ALIASES)})
             )
         text = ALIASES[text]
     fields = text.split()
     if len(fields) not in (5, 6):
-        count = "1 field" if len(fields) == 1 else f"{len(fields)} fields"
         raise InvalidScheduleError(
-            f'the schedule "{expression}" has {count}; allowed are five (minute, hour, day of month, '
-            "month, day of week) or six with seconds first; there is no year field"
+            Reason(Code.SCHEDULE_FIELD_COUNT, {"expression": expression, "number": len(fields)})
         )
     return fields if len(fields) == 6 else ["0", *fields]
 
@@ -152,11 +159,14 @@ def _check_item(expression: str, name: str, item: str) -> None:
         raise _refused(expression, name, f'"{item}"')
     if low is not None and high is not None and low >= high:
         raise InvalidScheduleError(
-            f'the {name} field of the schedule "{expression}" has the range "{item}"; a range must rise, such as '
-            f"{lowest}-{highest}; write one value without a range, and two parts as a list"
+            Reason(
+                Code.SCHEDULE_RANGE_FALLS,
+                {**_place(expression, name), "range": item, "rising": f"{lowest}-{highest}"},
+            )
         )
     if step is not None and not 1 <= int(step) <= highest:
-        raise _refused(expression, name, f'the step "/{step}"', f"steps from /1 to /{highest}")
+        steps = Reason(Code.STEPS, {"low": 1, "high": highest})
+        raise _refused(expression, name, Reason(Code.THE_STEP, {"step": step}), steps)
 
 
 def _number(expression: str, name: str, text: str | None) -> int | None:
@@ -170,24 +180,34 @@ def _number(expression: str, name: str, text: str | None) -> int | None:
     return number
 
 
-def _refused(expression: str, name: str, found: str, allowed: str = "") -> InvalidScheduleError:
-    lowest, highest, names = FIELDS[name]
-    text = allowed or f"{lowest} to {highest}, *, lists, rising ranges and steps{EXTRAS.get(name, '')}"
-    if names and not allowed:
-        text += f"; also the names {', '.join(names)}"
+def _refused(
+    expression: str, name: str, found: Reason | str, allowed: Reason | None = None
+) -> InvalidScheduleError:
+    place = _place(expression, name)
     return InvalidScheduleError(
-        f'the {name} field of the schedule "{expression}" has {found}; allowed are {text}'
+        Reason(Code.SCHEDULE_FIELD, {**place, "found": found, "allowed": allowed or _ranges(name)})
     )
 
 
+def _place(expression: str, name: str) -> Params:
+    return {"field": Reason(FIELD_CODES[name]), "expression": expression}
+
+
+def _ranges(name: str) -> Reason:
+    """Return the allowed values of a field."""
+    lowest, highest, names = FIELDS[name]
+    values = {"low": lowest, "high": highest}
+    if names:
+        code = Code.RANGES_OF_WEEKDAYS if name in EXTRAS else Code.RANGES_OF_NAMES
+        return Reason(code, {**values, "names": list(names)})
+    return Reason(Code.RANGES_OF_DAYS if name in EXTRAS else Code.RANGES, values)
+
+
 def _check_day_fields(expression: str, fields: list[str]) -> None:
-    """Refuse what would need a rule of its own: "the third Friday or the 13th"."""
+    """Reject combinations that croniter cannot express, such as "the third Friday or the 13th"."""
     day, weekday = fields[3], fields[5]
     if (day.endswith("w") or "#" in weekday or "l" in weekday) and not {day, weekday} & {"*", "?"}:
-        raise InvalidScheduleError(
-            f'the schedule "{expression}" combines W, # or L<weekday> with the other day field; '
-            "that one must be * then"
-        )
+        raise InvalidScheduleError(Reason(Code.SCHEDULE_DAYS_COMBINED, {"expression": expression}))
 
 
 def _expand(expression: str, fields: list[str]) -> CronRule:
@@ -196,8 +216,9 @@ def _expand(expression: str, fields: list[str]) -> CronRule:
         expanded, nth = croniter.expand(text, second_at_beginning=True)
     except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError) as error:
         message = str(error).splitlines()[0][:LONGEST] if str(error) else type(error).__name__
-        raise InvalidScheduleError(f'the schedule "{expression}" cannot be read: {message}') from error
-    minutes, hours, days, months, weekdays, seconds = expanded  # croniter answers with seconds last
+        values = {"expression": expression, "error": message}
+        raise InvalidScheduleError(Reason(Code.SCHEDULE_UNREADABLE, values)) from error
+    minutes, hours, days, months, weekdays, seconds = expanded  # croniter returns seconds last
     named_hours = _numbers(hours, 0, 23)
     return CronRule(
         seconds=_numbers(seconds, 0, 59),
@@ -214,7 +235,7 @@ def _expand(expression: str, fields: list[str]) -> CronRule:
 
 
 def _numbers(values: list[Any], lowest: int, highest: int) -> tuple[int, ...]:
-    """Return the numbers of an expanded field, rising; ``l`` becomes 0."""
+    """Return the numbers of an expanded field in ascending order; ``l`` becomes 0."""
     if "*" in values:
         return tuple(range(lowest, highest + 1))
     return tuple(sorted({0 if value == LAST else int(value) for value in values}))
@@ -225,7 +246,7 @@ def _numbers(values: list[Any], lowest: int, highest: int) -> tuple[int, ...]:
 
 @lru_cache(maxsize=65_536)
 def days_of_month(rule: CronRule, year: int, month: int) -> tuple[int, ...]:
-    """Return the days of a month that match, rising."""
+    """Return the matching days of a month in ascending order."""
     if month not in rule.months:
         return ()
     first, length = monthrange(year, month)  # Monday is 0
@@ -254,7 +275,7 @@ def _nearest_weekday(day: int, first: int, length: int) -> int:
 
 
 def next_day(rule: CronRule, start: date) -> date | None:
-    """Return the first matching day at or after `start`, None when there is none within nine years."""
+    """Return the first matching day at or after `start`; None if no day within nine years matches."""
     year, month, after = start.year, start.month, start.day - 1
     for _ in range(SEARCHED_MONTHS):
         days = days_of_month(rule, year, month)
@@ -314,7 +335,7 @@ def _count_days(rule: CronRule, start: date, end: date) -> int:
 
 
 def _rank(rule: CronRule, wall: datetime) -> int:
-    """Return how many matching times of its day come before `wall`."""
+    """Return the number of matching times on the same day before `wall`."""
     if wall.day not in days_of_month(rule, wall.year, wall.month):
         return 0
     hours, minutes, seconds = rule.hours, rule.minutes, rule.seconds

@@ -1,4 +1,4 @@
-"""What happens to slots that are found late."""
+"""Misfire policy: decide which late slots run and which are recorded as missed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from scheduler.choices import MisfirePolicy
 from scheduler.engine.schedules import MOMENT, Schedule, count_slots, slots_between
 
 RUN_ALL_LIMIT = 100
-ON_TIME = timedelta(seconds=1)  # a dispatcher that is well looks some milliseconds after a slot
+ON_TIME = timedelta(seconds=1)  # a healthy dispatcher checks within milliseconds of a slot
 LONGEST_LIST = 10_000
 
 
@@ -28,8 +28,8 @@ class DueSlots:
     """The due slots of a task, oldest first.
 
     Attributes:
-        newest: the newest of them, listed.
-        older: the rest after a long outage, counted exactly; None when there is none.
+        newest: the newest slots, listed.
+        older: the remaining slots after a long outage, counted exactly; None if there are none.
     """
 
     newest: tuple[datetime, ...]
@@ -38,14 +38,14 @@ class DueSlots:
 
 @dataclass(frozen=True)
 class SlotPlan:
-    """Slots to run now, oldest first, and the span that is recorded as missed."""
+    """The slots to run now, oldest first, and the span to record as missed."""
 
     run: tuple[datetime, ...]
     missed: MissedSpan | None
 
 
 def grace_of(seconds: float) -> timedelta:
-    """Return how late a slot may be found and still be in time, for a task that allows so many seconds."""
+    """Return the effective grace period of a task that allows `seconds`."""
     return max(timedelta(seconds=seconds), ON_TIME)
 
 
@@ -59,11 +59,11 @@ def due_slots(
 ) -> DueSlots:
     """Return the slots from `since` to `now`, both inclusive.
 
-    Only the newest are listed and the others counted, so that a year of a schedule that fires each second
-    costs milliseconds more than the list: those within `grace` and as many late ones as may run, at most `cap`.
+    Only the newest are listed: those within `grace` and as many late ones as may run, at most `cap`. The others are
+    counted, so a year of a schedule that fires every second costs only milliseconds more.
 
     Args:
-        since: aware; usually the slot that a task waits for.
+        since: aware; usually the next slot of the task.
         grace: inclusive; None: list up to `cap`.
         cap: at least 1.
     """
@@ -79,9 +79,9 @@ def due_slots(
 
 
 def _newest(schedule: Schedule, begin: datetime, now: datetime, number: int) -> list[datetime]:
-    """Return the newest `number` slots in (`begin`, `now`], which holds at least as many.
+    """Return the newest `number` slots in (`begin`, `now`], which contains at least that many.
 
-    Bisects for a start after which so many are left; slots fall on whole seconds.
+    Bisects for the start of a span with that many slots; slots fall on whole seconds.
     """
     start, too_late = begin, now
     while too_late - start > timedelta(seconds=1):
@@ -103,14 +103,14 @@ def plan_slots(
 ) -> SlotPlan:
     """Divide due slots into those that run and those that are recorded as missed.
 
-    A slot found within `grace` is not late and runs. Of the late ones, ``run_once`` runs the latest, unless a slot in
-    time runs in the same pass and so catches up already; ``skip`` runs none; ``run_all`` runs the newest `limit` of
-    them, oldest first. The others are missed.
+    A slot within `grace` is on time and runs. Of the late slots, ``run_once`` runs the latest, unless an on-time slot
+    in the same pass already catches up; ``skip`` runs none; ``run_all`` runs the newest `limit`, oldest first. The
+    others are missed.
 
     Args:
         due: oldest first, none later than `now`.
         grace: inclusive.
-        limit: bounds the late slots that ``run_all`` runs, not those in time.
+        limit: maximum number of late slots that ``run_all`` runs; on-time slots are not limited.
     """
     slots = due.newest if isinstance(due, DueSlots) else tuple(due)
     older = due.older if isinstance(due, DueSlots) else None
@@ -122,7 +122,7 @@ def plan_slots(
 
 
 def _number_caught_up(policy: MisfirePolicy, limit: int, *, is_any_in_time: bool) -> int:
-    """Return how many late slots run."""
+    """Return the number of late slots to run."""
     if policy == MisfirePolicy.RUN_ALL:
         return max(limit, 0)
     return int(policy == MisfirePolicy.RUN_ONCE and not is_any_in_time)

@@ -10,12 +10,12 @@ from scheduler.choices import RETRIED, Status
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """How often and how soon to try again.
+    """Number of retries and their delays.
 
     Attributes:
-        retry: further attempts after the first.
-        interval: seconds before the first of them.
-        backoff: factor from one wait to the next.
+        retry: maximum number of retries.
+        interval: seconds before the first retry.
+        backoff: factor between consecutive waits.
         maximum: longest wait in seconds.
     """
 
@@ -28,10 +28,10 @@ class RetryPolicy:
 def next_attempt_at(
     policy: RetryPolicy, *, status: Status, failures: int, failed_at: datetime
 ) -> datetime | None:
-    """Return when the next attempt may start, or None when there is none.
+    """Return when the next attempt may start, or None if no attempt follows.
 
     The wait is ``min(interval * backoff ** (failures - 1), maximum)`` seconds: with 60 and 2.0 it is
-    60, 120, 240 … Only technical failures and timeouts are tried again.
+    60, 120, 240 … Only technical failures and timeouts are retried.
 
     Args:
         failures: failed attempts in this series, the last included, from 1.

@@ -1,12 +1,12 @@
-"""When a schedule says "now": slots of a cron expression in a time zone, with the daylight-saving rules.
+"""Slots of a cron expression in a time zone, with the daylight-saving rules.
 
 - An expression that names fewer than 24 hours (``30 2 * * *``, ``*/20 2 * * *``, ``0 */6 * * *``) has fixed hours. Each
-  of its wall-clock times comes once a day: at the first of two occurrences in a fold; those in a gap become one slot at
+  of its wall-clock times fires once a day: at the first of two occurrences in a fold; times in a gap become one slot at
   the first instant after it. A local day that does not exist (Apia, 30 December 2011) has none.
-- An expression of all 24 hours (``0 * * * *``, ``*/15 * * * *``, ``0 0-23 * * *``) follows elapsed time: it comes at
-  every instant whose wall clock matches, so twice in a fold and not in a gap.
+- An expression of all 24 hours (``0 * * * *``, ``*/15 * * * *``, ``0 0-23 * * *``) follows elapsed time: it fires at
+  every instant whose wall clock matches, so twice in a fold and never in a gap.
 
-Source: cron(8) of Debian. It takes any ``*`` in hours or minutes for the second kind; here the hours decide, so that
+Source: cron(8) of Debian. It treats any ``*`` in hours or minutes as the second kind; here the hours decide, so that
 ``0 */6 * * *`` loses no slot to a gap at midnight. croniter alone runs fixed hours twice in a fold.
 """
 
@@ -28,7 +28,7 @@ LAST_YEAR = 9900
 
 @dataclass(frozen=True)
 class Schedule:
-    """A cron expression in a time zone; made by `parse_schedule`, which checks both."""
+    """A cron expression in a time zone; created by `parse_schedule`, which validates both."""
 
     expression: str
     timezone: str
@@ -36,13 +36,13 @@ class Schedule:
 
 @dataclass(frozen=True)
 class TransitionEffect:
-    """What a change of the clock does to one fixed wall-clock time.
+    """The effect of a clock change on one fixed wall-clock time.
 
     Attributes:
         day: the local date of the wall-clock time.
-        kind: ``gap``: the time does not exist that day; ``fold``: it comes twice.
-        wall: ``HH:MM``, with ``:SS`` when the seconds are not 0.
-        runs_at: when it runs all the same, or runs only; UTC.
+        kind: ``gap``: the time does not exist that day; ``fold``: it occurs twice.
+        wall: ``HH:MM``, with ``:SS`` if the seconds are not 0.
+        runs_at: when it runs instead (gap) or its only run (fold); UTC.
     """
 
     day: date
@@ -55,10 +55,10 @@ class TransitionEffect:
 def parse_schedule(expression: str, timezone: str) -> Schedule:
     """Return the schedule for a cron expression of five fields, six with seconds first, or an alias.
 
-    Day of month and day of week follow POSIX: when both are restricted, either matches.
+    Day of month and day of week follow POSIX: if both are restricted, either matches.
 
     Raises:
-        InvalidScheduleError: with a sentence that names the value and what is allowed.
+        InvalidScheduleError: names the value and the allowed values.
     """
     read_cron(expression)
     zone_of(timezone)
@@ -66,12 +66,12 @@ def parse_schedule(expression: str, timezone: str) -> Schedule:
 
 
 def has_fixed_hours(schedule: Schedule) -> bool:
-    """Tell whether the expression names fewer than 24 hours, so that each wall-clock time comes once a day."""
+    """Return whether the expression names fewer than 24 hours, so that each wall-clock time fires once a day."""
     return read_cron(schedule.expression).is_fixed
 
 
 def next_slot(schedule: Schedule, after: datetime) -> datetime | None:
-    """Return the first slot strictly after `after`, or None when there is none within nine years.
+    """Return the first slot strictly after `after`, or None if none falls within nine years.
 
     Args:
         after: aware. The result is UTC.
@@ -90,7 +90,7 @@ def next_slot(schedule: Schedule, after: datetime) -> datetime | None:
 
 
 def _wall_at(timezone: str, instant: datetime) -> datetime:
-    """Return what clocks show at `instant`; naive."""
+    """Return the wall-clock time at `instant`; naive."""
     return instant.astimezone(zone_of(timezone)).replace(tzinfo=None, fold=0)
 
 
@@ -105,7 +105,7 @@ def _next_fixed(rule: CronRule, timezone: str, after: datetime) -> datetime | No
 
 
 def _reached(timezone: str, instant: datetime) -> datetime:
-    """Return the latest wall-clock time that clocks have shown up to `instant`, later than they show in a fold."""
+    """Return the latest wall-clock time reached up to `instant`; in a fold, it is later than the current one."""
     wall = _wall_at(timezone, instant)
     for change in changes_around(timezone, instant.year):
         if change.at > instant:
@@ -116,7 +116,7 @@ def _reached(timezone: str, instant: datetime) -> datetime:
 
 
 def _first_instant(timezone: str, wall: datetime) -> datetime | None:
-    """Return the first instant at which clocks have reached `wall`, or None when its day does not exist."""
+    """Return the first instant at which clocks have reached `wall`, or None if its day does not exist."""
     for change in changes_around(timezone, wall.year):
         if change.has_skipped(wall):
             first, end = change.missing_days()
@@ -135,7 +135,7 @@ def _next_elapsed(rule: CronRule, timezone: str, after: datetime) -> datetime | 
         change = next(changes_between(timezone, after, slot), None)
         if change is None:
             return slot
-        # The offset holds up to the change only; look again from there, its first instant included.
+        # The offset is valid up to the change only; continue from there, its first instant included.
         after, wall, offset = change.at, change.wall_after - MOMENT, change.offset_after
 
 
@@ -150,7 +150,7 @@ def iterate_slots(schedule: Schedule, after: datetime) -> Iterator[datetime]:
 def slots_between(
     schedule: Schedule, start: datetime, end: datetime, *, limit: int | None = None
 ) -> list[datetime]:
-    """Return the slots in (`start`, `end`], rising, at most the first `limit` of them."""
+    """Return the first `limit` slots in (`start`, `end`], in ascending order."""
     slots: list[datetime] = []
     if limit == 0:
         return slots
@@ -164,13 +164,13 @@ def slots_between(
 
 
 def count_slots(schedule: Schedule, start: datetime, end: datetime) -> int:
-    """Return how many slots lie in (`start`, `end`], by arithmetic: a year costs about as much as a month."""
+    """Return the number of slots in (`start`, `end`], by arithmetic: a year costs about as much as a month."""
     rule, timezone = read_cron(schedule.expression), schedule.timezone
     begin, stop = (instant.astimezone(UTC).replace(microsecond=0) + ONE_SECOND for instant in (start, end))
     if begin >= stop:
         return 0
     changes = list(changes_between(timezone, begin - ONE_SECOND, stop - ONE_SECOND))
-    # A slot at `begin` itself belongs to the span, and so does the change that may have made it.
+    # A slot at `begin` itself belongs to the span, and so does the change that may have caused it.
     total, wall = 0, _start_of_span(rule, timezone, begin)
     for change in changes:
         total += count_walls(rule, wall, change.wall_before) + _made_by_gap(rule, change)
@@ -179,14 +179,14 @@ def count_slots(schedule: Schedule, start: datetime, end: datetime) -> int:
 
 
 def _start_of_span(rule: CronRule, timezone: str, begin: datetime) -> datetime:
-    """Return the first wall-clock time that is not over at `begin`."""
+    """Return the first wall-clock time that has not passed at `begin`."""
     before = begin - ONE_SECOND
     reached = _reached(timezone, before) if rule.is_fixed else _wall_at(timezone, before)
     return reached.replace(microsecond=0) + ONE_SECOND
 
 
 def _made_by_gap(rule: CronRule, change: Change) -> int:
-    """Return 1 when a gap makes a slot at its end that the wall clock there does not call for, else 0."""
+    """Return 1 if a gap causes a slot at its end that the wall clock there does not match, else 0."""
     if (
         change.is_fold
         or not rule.is_fixed
@@ -198,9 +198,9 @@ def _made_by_gap(rule: CronRule, change: Change) -> int:
 
 
 def describe_transitions(schedule: Schedule, after: datetime, *, days: int = 366) -> list[TransitionEffect]:
-    """Return what the changes of the clock in the next `days` do to the fixed times of a schedule, in order.
+    """Return the effects of clock changes in the next `days` on the fixed times of a schedule, in order.
 
-    Empty for a schedule that follows elapsed time. Of several seconds in a minute only the first is listed.
+    Empty for a schedule that follows elapsed time. Only the first of several seconds in a minute is listed.
     """
     if not has_fixed_hours(schedule):
         return []

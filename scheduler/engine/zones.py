@@ -1,4 +1,4 @@
-"""When the clocks of a zone change."""
+"""Clock changes (UTC offset transitions) of time zones."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
+from scheduler.engine.reasons import Code, Reason
 from scheduler.exceptions import InvalidScheduleError
 
 ONE_SECOND = timedelta(seconds=1)
@@ -21,8 +22,8 @@ class Change:
 
     Attributes:
         at: the first instant with the new offset, UTC.
-        wall_before: what clocks would have shown at `at` without the change; naive.
-        wall_after: what they show; naive.
+        wall_before: the wall-clock time at `at` with the old offset; naive.
+        wall_after: the wall-clock time at `at` with the new offset; naive.
     """
 
     at: datetime
@@ -31,7 +32,7 @@ class Change:
 
     @property
     def is_fold(self) -> bool:
-        """Tell whether wall-clock times are repeated."""
+        """Return whether wall-clock times are repeated."""
         return self.wall_after < self.wall_before
 
     @property
@@ -40,11 +41,11 @@ class Change:
         return self.wall_after - self.at.replace(tzinfo=None)
 
     def has_skipped(self, wall: datetime) -> bool:
-        """Tell whether `wall` lies in the gap."""
+        """Return whether `wall` lies in the gap."""
         return self.wall_before <= wall < self.wall_after
 
     def missing_days(self) -> tuple[datetime, datetime]:
-        """Return the bounds [first, end) of the days that the gap swallows whole; often empty.
+        """Return the bounds [first, end) of the days that lie entirely in the gap; often empty.
 
         Apia had no 30 December 2011.
         """
@@ -57,10 +58,10 @@ def _midnight(wall: datetime) -> datetime:
 
 
 def zone_of(timezone: str) -> zoneinfo.ZoneInfo:
-    """Return the zone of a name.
+    """Return the zone with an IANA name.
 
     Raises:
-        InvalidScheduleError: the zone database has no such name, or it means another zone on another machine.
+        InvalidScheduleError: the name is unknown, or depends on the machine.
     """
     try:
         if timezone not in MACHINE_ZONES:
@@ -70,8 +71,8 @@ def zone_of(timezone: str) -> zoneinfo.ZoneInfo:
     raise _unknown(timezone)
 
 
-def shown_zone(timezone: str) -> zoneinfo.ZoneInfo:
-    """Return the zone in which instants are shown: UTC for a name that this machine does not know."""
+def display_zone(timezone: str) -> zoneinfo.ZoneInfo:
+    """Return the zone in which instants are displayed: UTC if this machine does not know the name."""
     try:
         return zone_of(timezone)
     except InvalidScheduleError:
@@ -79,22 +80,19 @@ def shown_zone(timezone: str) -> zoneinfo.ZoneInfo:
 
 
 def _unknown(timezone: str) -> InvalidScheduleError:
-    # Neither NUL nor half a surrogate pair may get into a message: databases refuse them.
+    # Keep NUL and lone surrogates out of the message: databases reject them.
     shown = "".join(
         character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in timezone[:80]
     )
-    return InvalidScheduleError(
-        f'the time zone "{shown}" is unknown; allowed are the names of the IANA database, '
-        "such as Asia/Shanghai or Europe/Berlin"
-    )
+    return InvalidScheduleError(Reason(Code.TIME_ZONE_UNKNOWN, {"name": shown}))
 
 
 @lru_cache(maxsize=16_384)
 def changes_of_year(timezone: str, year: int) -> tuple[Change, ...]:
-    """Return the changes of a UTC year, rising.
+    """Return the changes of a UTC year in ascending order.
 
-    Found by looking at the offset once a day: two changes in one day that undo each other are not seen,
-    and no zone has such days.
+    The offset is sampled once a day: two changes in one day that cancel each other would be missed, but no zone has
+    such a day.
     """
     zone = zone_of(timezone)
     day, end = datetime(year, 1, 1, tzinfo=UTC), datetime(year + 1, 1, 1, tzinfo=UTC)
@@ -127,12 +125,12 @@ def _change_between(zone: zoneinfo.ZoneInfo, before: datetime, after: datetime) 
 
 @lru_cache(maxsize=16_384)
 def changes_around(timezone: str, year: int) -> tuple[Change, ...]:
-    """Return the changes of a year and its two neighbours, rising."""
+    """Return the changes of a year and its two neighbours in ascending order."""
     return tuple(change for near in (year - 1, year, year + 1) for change in changes_of_year(timezone, near))
 
 
 def changes_between(timezone: str, start: datetime, end: datetime) -> Iterator[Change]:
-    """Yield the changes in (`start`, `end`], rising; both UTC."""
+    """Yield the changes in (`start`, `end`] in ascending order; both UTC."""
     for year in range(start.year, end.year + 1):
         for change in changes_of_year(timezone, year):
             if start < change.at <= end:

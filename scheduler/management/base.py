@@ -1,4 +1,4 @@
-"""What commands for people have in common."""
+"""Base class of the management commands."""
 
 from __future__ import annotations
 
@@ -9,17 +9,20 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 
+from scheduler.management.checks import INSTALLATION
+
 
 class DatabaseCommand(BaseCommand):
-    """A command that needs the tables, and says in a sentence when they are missing or the database is away."""
+    """A command that requires the tables; fails with a clear message if they are missing or the database is down."""
 
     requires_migrations_checks = True
+    requires_system_checks = [INSTALLATION]  # the checks of the code would import all pages
 
     def execute(self, *args: Any, **options: Any) -> str | None:
         """Run the command.
 
         Raises:
-            CommandError: also for an argument that no database can look for.
+            CommandError: also for an argument that databases reject.
         """
         try:
             return super().execute(*args, **options)
@@ -30,7 +33,7 @@ class DatabaseCommand(BaseCommand):
         """Print a text.
 
         Args:
-            is_exact: refuse what the output has no characters for, instead of escaping it.
+            is_exact: raise for characters that the output encoding lacks, instead of escaping them.
 
         Raises:
             CommandError: it cannot be printed.
@@ -47,17 +50,17 @@ class DatabaseCommand(BaseCommand):
             self.stdout.write(encoded.decode(encoding), ending=ending)
             self.stdout.flush()
         except OSError as error:
-            # What is left in its buffer would be tried again, and be told, at the end of the process.
+            # Otherwise Python retries the rest of the buffer at exit and reports the error again.
             os.dup2(os.open(os.devnull, os.O_WRONLY), self.stdout.fileno())
             raise CommandError(f"standard output cannot be written: {error.strerror}") from error
-        except AttributeError as error:  # it was closed when this process began
+        except AttributeError as error:  # stdout was closed when this process began
             raise CommandError("standard output cannot be written: it is closed") from error
 
     def check_migrations(self) -> None:
-        """Refuse to begin before `setup` was run, for the first time or after an upgrade.
+        """Refuse to start before `setup` was run, initially or after an upgrade.
 
         Raises:
-            CommandError: saying what to do.
+            CommandError: states what to do.
         """
         try:
             executor = MigrationExecutor(connection)

@@ -1,246 +1,341 @@
-"""Output of commands: read as it grows, kept within a limit, in memory and on disk."""
+"""Reading of command output with a size limit, in memory and on disk."""
 
 from __future__ import annotations
 
-import atexit
 import contextlib
+import fcntl
+import logging
 import os
-import signal
+import select
 import threading
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from time import sleep
 
-from scheduler.runner.command import CommandSpec, shell_pid
-from scheduler.runner.process_table import find
-from scheduler.runner.spool import BLOCK, Spool, punch
+from scheduler.runner.decoding import LOOK_BACK, OutputDecoder
+from scheduler.runner.masking import Secrets, secrets_of
+from scheduler.runner.pipes import Pipe
+from scheduler.runner.spool import BLOCK, punch
+
+logger = logging.getLogger(__name__)
 
 READ_SIZE = 1 << 20
 CHUNK_SIZE = 1 << 16
-PUNCH_AT_LEAST = 16 * BLOCK
-KEEP_EVERY = 0.005  # seconds between two looks at the sizes; /dev/zero fills some 6 MB in that time
-KEEP_EVERY_IN_FLOOD = 0.002
-FLOOD = 1 << 20  # bytes given back at one look
-HALT_AT = 4 << 20  # bytes at one look; a command that writes faster is halted until its turn
+MOVED_AT_ONCE = 1 << 20
+PUNCH_AT_LEAST = 64 * BLOCK
+NO_FILE = -1
+MUCH = 1 << 15  # bytes moved at once; a command that writes this fast is read again without a pause
+LONGEST_PAUSE = 0.02  # seconds between two reads from commands that write little
+
+
+NO_SECRETS = secrets_of((), "utf-8")
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Output; `offset` and `size` are bytes of the true stream, `text` is fit for any database."""
+    """Output; `offset` and `size` are bytes of the original stream, `text` and `raw` as in `Decoded`."""
 
     offset: int
     size: int
     text: str
+    raw: bytes | None = None
 
 
 class LogReader:
-    """Reads the spool of one command as it grows, and keeps within its limit.
+    """Reads the output of one command incrementally within a size limit.
 
-    The first half of the limit is kept exactly (head) and the last half (tail). Between them output is `left_out`.
-    Its disk space is given back all the time,
-    by a thread of this process, whether the reader is asked or not. A command that writes faster than the space can
-    be given back is halted (SIGSTOP to its group) for some milliseconds at a time.
+    Output leaves the pipe only when it is safe elsewhere. The output of short commands is read without consuming it;
+    other output is moved to a spool file with single system calls (splice), so that the size of the file equals the
+    length of the stream even if processes die in between. If the disk is full, it is moved to memory instead.
+
+    The first half of the limit (head) and the last half (tail) are kept exactly. Output between them is `left_out`, and
+    its disk space is released.
+
+    Secrets are masked before output is returned. Output that may begin a secret is held back, but never a whole line.
 
     Attributes:
-        offset: bytes of the true stream up to here are read, or left out.
-        size: true length of the output, as of the last `read`.
+        offset: bytes of the original stream that are read or left out so far.
+        size: total length of the output, as of the last `read`.
     """
 
-    def __init__(self, spool: Spool, spec: CommandSpec, *, offset: int = 0) -> None:
-        self._descriptor = os.open(spool.path(spec.execution_id, spec.claim, "out"), os.O_RDWR | os.O_CLOEXEC)
-        self._lock = threading.Lock()  # what is being read must not be given back
-        self._is_open = True
-        self._spool, self._spec = spool, spec
-        self._halted = 0
-        self.half = spec.log_limit // 2
+    def __init__(
+        self,
+        path: str | None,
+        pipe: Pipe | None,
+        *,
+        log_limit: int,
+        offset: int = 0,
+        encoding: str = "",
+        secrets: Secrets = NO_SECRETS,
+    ) -> None:
+        """Read a pipe; None if it is lost, with all output in it.
+
+        Args:
+            path: of the existing or future spool file; None: discard the output.
+            encoding: of the output; "": UTF-8.
+        """
+        self._decoder = OutputDecoder(encoding)
+        self.pipe = pipe
+        self.half = log_limit // 2
         self.offset = offset
         self.size = 0
+        self._path = path
+        self._lock = threading.Lock()  # do not release output while it is read
+        self._file = NO_FILE
+        self._is_on_disk = True
+        self._length = 0  # bytes moved
+        self._peeked = b""
+        self._secrets = secrets
+        self._before: bytes | None = None  # None: output before the offset has not been read yet
+        self._is_torn = False  # the output before the offset is left out
         self._punched = -(-self.half // BLOCK) * BLOCK
-        _keep(self)
 
     @property
     def left_out(self) -> tuple[int, int] | None:
-        """From where to where output is left out: stored chunks that lie within are to be dropped."""
+        """Start and end of the omitted output: stored chunks within it must be dropped."""
         tail_start = self._tail_start(self.size)
         return (self.half, tail_start) if tail_start > self.half else None
 
     def _tail_start(self, size: int) -> int:
         return max(size - self.half, self.half)
 
-    def read(self, *, is_final: bool = False) -> list[Chunk]:
-        """Return what is new. A character cut at the end waits for its rest, unless this is the final read."""
+    def is_written(self) -> bool:
+        """Return whether no more output can arrive."""
+        return self.pipe is None or not self.pipe.has_writers()
+
+    def is_quiet(self) -> bool:
+        """Return whether the pipe is empty."""
+        return self.pipe is None or not self.pipe.waiting()
+
+    # --- moving -------------------------------------------------------------------------------------
+
+    def keep(self) -> None:
+        """Move output to a file from now on; continue an existing file.
+
+        Raises:
+            BlockingIOError: another process is moving it.
+        """
         with self._lock:
-            self.size = os.fstat(self._descriptor).st_size
+            if self._file == NO_FILE:
+                self._open()
+
+    def _open(self) -> None:
+        if self._path is None:
+            self._file = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+            return
+        try:
+            opened = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError:
+            logger.exception("%s cannot be opened; output is kept in memory", self._path)
+            self._is_on_disk = False
+            opened = os.memfd_create("output")
+        try:
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(opened)
+            raise
+        self._file, self._length = opened, os.fstat(opened).st_size
+
+    def pump(self) -> int:
+        """Move the content of the pipe to the file; return the number of bytes."""
+        with self._lock:
+            if self._file == NO_FILE or self.pipe is None:
+                return 0
+            moved = 0
+            while moved < MOVED_AT_ONCE and (count := self._move(self.pipe)):
+                moved += count
+                self._length += count
+                self._give_back()
+            return moved
+
+    def _move(self, pipe: Pipe) -> int:
+        try:
+            return os.splice(
+                pipe.reader,
+                self._file,
+                MOVED_AT_ONCE,
+                offset_dst=self._length,
+                flags=os.SPLICE_F_NONBLOCK,
+            )
+        except BlockingIOError:
+            return 0
+        except OSError:
+            if not self._is_on_disk:
+                raise
+            logger.exception("%s cannot be written; output is kept in memory", self._path)
+            self._go_to_memory()
+            return self._move(pipe)
+
+    def _go_to_memory(self) -> None:
+        """Keep unread and future output in memory."""
+        disk, self._file, self._is_on_disk = self._file, os.memfd_create("output"), False
+        with contextlib.suppress(OSError):
+            os.ftruncate(
+                disk, self._length
+            )  # takes no disk space; a successor of this process must not restart the count
+        os.ftruncate(self._file, self._length)
+        for start, end in ((0, self.half), (self._tail_start(self._length), self._length)):
+            position = max(start, self.offset)
+            while data := os.pread(disk, min(READ_SIZE, max(end - position, 0)), position):
+                os.pwrite(self._file, data, position)
+                position += len(data)
+        os.close(disk)
+
+    def _give_back(self) -> None:
+        """Free the disk blocks between head and tail.
+
+        The head is kept even after it was read: a worker that adopts this command may have to read it again.
+        """
+        length = self._tail_start(self._length) // BLOCK * BLOCK - self._punched
+        if length >= PUNCH_AT_LEAST and punch(self._file, self._punched, length):
+            self._punched += length
+
+    # --- reading ------------------------------------------------------------------------------------
+
+    def read(self, *, is_final: bool = False) -> list[Chunk]:
+        """Return new output. A partial character at the end is held back, unless this is the final read."""
+        if is_final:
+            self._look_at_rest()
+        with self._lock:
+            self.size = self._length if self._file != NO_FILE else len(self._peeked)
             tail_start = self._tail_start(self.size)
             if tail_start <= max(self.offset, self.half):
                 return list(self._take(self.size, is_flushed=is_final))
             chunks = list(self._take(self.half, is_flushed=True))
             self.offset = self._character_start(tail_start)
+            self._before, self._is_torn = b"", True
             return chunks + list(self._take(self.size, is_flushed=is_final))
 
-    def _take(self, end: int, *, is_flushed: bool) -> Iterator[Chunk]:
-        """Read up to `end`, in chunks that cut no character."""
-        while self.offset < end:
-            data = os.pread(self._descriptor, min(READ_SIZE, end - self.offset), self.offset)
-            is_last = not data or self.offset + len(data) >= end
-            if not (is_last and is_flushed):
-                data = data[: len(data) - _cut_character(data)]
-            if not data:
+    def _look_at_rest(self) -> None:
+        """Make the remaining content of the pipe readable."""
+        if self._file == NO_FILE and self.pipe is not None:
+            peeked = self.pipe.peek()
+            if peeked is not None:
+                self._peeked = peeked
                 return
-            for start, stop in _split(data):
-                part = data[start:stop]
-                yield Chunk(self.offset + start, len(part), _text(part))
-            self.offset += len(data)
+            self.keep()
+        self.pump()  # one call moves more than a pipe holds; background processes may write for ever
+
+    def _take(self, end: int, *, is_flushed: bool) -> Iterator[Chunk]:
+        """Read up to `end`, in chunks that split no character and no secret."""
+        if self._before is None:
+            length = min(self._secrets.longest, self.offset)
+            self._before = self._bytes(length, self.offset - length)
+        while self.offset < end:
+            data = self._bytes(min(CHUNK_SIZE, end - self.offset), self.offset)
+            is_last = is_flushed and (not data or self.offset + len(data) >= end)
+            covered = self._secrets.cover(data, before=self._before, is_torn=self._is_torn, is_last=is_last)
+            masked = self._secrets.without(data, covered)
+            found = self._decoder.decode(masked, is_last=is_last)
+            size = covered.length - (len(masked) - found.size)  # in the stream, without a partial character
+            if not size:
+                return
+            yield Chunk(self.offset, size, found.text, found.raw)
+            self._before, self._is_torn = self._secrets.end_of(self._before + data[:size]), False
+            self.offset += size
+
+    def _bytes(self, length: int, position: int) -> bytes:
+        if self._file == NO_FILE:
+            return self._peeked[position : position + length]
+        return os.pread(self._file, length, position)
 
     def _character_start(self, position: int) -> int:
-        """Return where the character begins that covers `position`, not before what is already read."""
-        begin = max(position - 3, self.offset, self.half)
-        return position - _cut_character(os.pread(self._descriptor, position - begin, begin))
+        """Return the start of the character at or shortly before `position`, but not before the read offset."""
+        begin = max(position - LOOK_BACK, self.offset, self.half)
+        return position - self._decoder.begin_within(self._bytes(position - begin, begin))
 
-    def trim(self) -> int:
-        """Give back the space of output that will be left out, without reading it.
-
-        Returns:
-            bytes that wait to be read.
-        """
+    def close(self, *, is_recorded: bool = False) -> None:
+        """Close the file, and delete it if its execution is recorded. The pipe stays open."""
         with self._lock:
-            if not self._is_open:
-                return 0
-            size = os.fstat(self._descriptor).st_size
-            self._give_back(size)
-            return max(size - self.offset, 0)
+            if self._file != NO_FILE:
+                os.close(self._file)
+                self._file = NO_FILE
+                if is_recorded and self._path is not None:
+                    with contextlib.suppress(FileNotFoundError):
+                        os.unlink(self._path)  # noqa: PTH108 - hot path
 
-    def _give_back(self, size: int) -> int:
-        """Free the disk blocks between head and tail; return how many bytes that were.
 
-        The head stays on disk although it was read: a worker that adopts this command may have to read it again.
+class Pump:
+    """Moves the output of longer-running commands in a thread, because the worker's loop may wait for the database.
+
+    Memory and disk stay bounded, because a command that writes faster blocks on its pipe.
+    """
+
+    def __init__(self, *, in_thread: bool = True) -> None:
+        self._poller = select.epoll()
+        self._readers: dict[int, LogReader] = {}
+        self._lock = threading.Lock()  # a pipe may be reused as soon as it is removed
+        self._in_thread = in_thread
+        self._end = os.eventfd(0)
+        self._poller.register(self._end, select.EPOLLIN)
+        self._thread: threading.Thread | None = None
+
+    def add(self, reader: LogReader) -> None:
+        """Move the output of a reader from now on.
+
+        Raises:
+            BlockingIOError: another process is moving it.
         """
-        length = self._tail_start(size) // BLOCK * BLOCK - self._punched
-        if length < PUNCH_AT_LEAST or not punch(self._descriptor, self._punched, length):
+        reader.keep()
+        if reader.pipe is not None:
+            self._register(reader, reader.pipe)
+
+    def _register(self, reader: LogReader, pipe: Pipe) -> None:
+        with self._lock:
+            if pipe.reader in self._readers:
+                return
+            self._readers[pipe.reader] = reader
+            self._poller.register(pipe.reader, select.EPOLLIN)
+        if self._in_thread and self._thread is None:
+            self._thread = threading.Thread(target=self.run, name="output", daemon=True)
+            self._thread.start()
+
+    def await_output(self, reader: LogReader) -> None:
+        """Move the output of a reader once it writes; until then it gets no file."""
+        if reader.pipe is not None:
+            self._register(reader, reader.pipe)
+
+    def remove(self, reader: LogReader) -> None:
+        """Stop moving the output of a reader."""
+        if reader.pipe is not None:
+            with self._lock:
+                if self._readers.pop(reader.pipe.reader, None) is not None:
+                    self._poller.unregister(reader.pipe.reader)
+
+    def run(self) -> None:
+        """Move output in the thread of the caller until no readers are left, or until `close`."""
+        pause = 0.0
+        while not self._end_is_wanted():
+            most = 0
+            for descriptor, event in self._poller.poll():
+                reader = self._readers.get(descriptor)
+                if reader is not None:
+                    moved = self._pump(reader)
+                    most = max(most, moved)
+                    if not moved and event & select.EPOLLHUP:
+                        self.remove(reader)
+            pause = 0.0 if most >= MUCH else min(max(2 * pause, 0.001), LONGEST_PAUSE)
+            sleep(pause)
+
+    def _end_is_wanted(self) -> bool:
+        return self._thread is None and not self._readers
+
+    def _pump(self, reader: LogReader) -> int:
+        try:
+            if not reader.is_quiet():
+                reader.keep()
+            return reader.pump()
+        except OSError:
+            logger.exception("output cannot be read")
+            self.remove(reader)
             return 0
-        self._punched += length
-        return length
-
-    def halt_flood(self) -> bool:
-        """Halt the command if it writes faster than its space is given back; tell whether that was done.
-
-        Called by the thread that gives back space, as are `keep_small` and `resume`.
-        """
-        with self._lock:
-            if self._is_open and not self._halted:
-                size = os.fstat(self._descriptor).st_size
-                if self._tail_start(size) - self._punched >= HALT_AT:
-                    self._halt()
-                    return self._halted != 0
-        return False
-
-    def keep_small(self) -> int:
-        """Give back what can be given back; return the bytes."""
-        with self._lock:
-            return self._give_back(os.fstat(self._descriptor).st_size) if self._is_open else 0
-
-    def _halt(self) -> None:
-        pid = shell_pid(self._spool, self._spec.execution_id, self._spec.claim)
-        shell = None if pid is None else find(pid)
-        if shell is not None and shell.is_leader and shell.marker == self._spec.marker.encode():
-            with contextlib.suppress(OSError):
-                os.killpg(shell.pid, signal.SIGSTOP)
-                self._halted = shell.pid
-
-    def resume(self) -> None:
-        """Let a halted command go on."""
-        with self._lock:
-            self._resume()
-
-    def _resume(self) -> None:
-        if self._halted:
-            with contextlib.suppress(OSError):
-                os.killpg(self._halted, signal.SIGCONT)
-            self._halted = 0
 
     def close(self) -> None:
-        """Give back the descriptor."""
-        with self._lock:
-            if self._is_open:
-                self._is_open = False
-                self._resume()
-                os.close(self._descriptor)
-        _readers.discard(self)
-
-
-# --- disk space -----------------------------------------------------------------------------------
-
-# A thread, because the loop of a worker may wait for its database while a command writes a gigabyte a second.
-_readers: set[LogReader] = set()
-_thread: threading.Thread | None = None
-_thread_pid = 0
-_wanted = threading.Event()
-
-
-def _keep(reader: LogReader) -> None:
-    """Have the spool file of a reader kept small until the reader is closed."""
-    global _thread, _thread_pid, _wanted
-    if _thread is None or _thread_pid != os.getpid() or not _thread.is_alive():  # a fork has no threads
-        if _thread_pid != os.getpid():
-            _readers.clear()
-        _thread_pid = os.getpid()
-        _wanted = threading.Event()
-        _thread = threading.Thread(target=_keep_spools_small, args=(_wanted,), name="spool", daemon=True)
-        _thread.start()
-    _readers.add(reader)
-    _wanted.set()
-
-
-def _keep_spools_small(wanted: threading.Event) -> None:
-    halted: deque[LogReader] = deque()  # who writes too fast takes turns
-    while True:
-        wanted.wait()
-        wanted.clear()
-        while _readers:
-            readers = _readers.copy()
-            halted.extend(
-                reader for reader in readers if reader.halt_flood()
-            )  # all, before giving back takes time
-            most = max((reader.keep_small() for reader in readers), default=0)
-            if halted:
-                halted.popleft().resume()
-            sleep(KEEP_EVERY_IN_FLOOD if most >= FLOOD or halted else KEEP_EVERY)
-
-
-@atexit.register
-def _resume_all() -> None:
-    """Leave no command halted; one that a killed worker leaves so goes on when it is adopted."""
-    if _thread_pid == os.getpid():
-        for reader in _readers.copy():
-            reader.close()
-
-
-# --- text -----------------------------------------------------------------------------------------
-
-
-def _split(data: bytes) -> Iterator[tuple[int, int]]:
-    """Yield the bounds of pieces of about `CHUNK_SIZE` bytes that cut no character."""
-    start = 0
-    while start < len(data):
-        end = min(start + CHUNK_SIZE, len(data))
-        if end < len(data):
-            end -= _cut_character(data[end - 3 : end])
-        yield start, end
-        start = end
-
-
-def _text(data: bytes) -> str:
-    return data.decode("utf-8", "replace").replace("\0", "\u2400")
-
-
-def _cut_character(data: bytes) -> int:
-    """Return how many bytes at the end begin a UTF-8 character that is not complete."""
-    for back in range(1, min(3, len(data)) + 1):
-        byte = data[-back]
-        if byte < 0x80:
-            return 0
-        if byte >= 0xC0:
-            length = 2 if byte < 0xE0 else 3 if byte < 0xF0 else 4
-            return back if back < length else 0
-    return 0
+        """End the thread."""
+        self._readers.clear()
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            os.eventfd_write(self._end, 1)
+            thread.join()
+        os.close(self._end)
+        self._poller.close()

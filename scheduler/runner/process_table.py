@@ -1,4 +1,4 @@
-"""Which processes live on this host, read from /proc: their group, their session and whose command they are."""
+"""The live processes of this host, read from /proc: their groups, sessions and command markers."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from time import monotonic
 
 MARKER = "SCHEDSITE_CLAIM"
 LOOK_EVERY = 0.05
-SHARE_OF_TIME = 10  # looking takes at most one tenth of the time, however many processes there are
+SHARE_OF_TIME = 10  # scanning takes at most one tenth of the time, whatever the number of processes
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A living process; `started` in ticks since boot makes its pid unique, `marker` names the start it stems from."""
+    """A live process; `started` in ticks since boot makes its pid unique, `marker` identifies its command."""
 
     pid: int
     group: int
@@ -26,11 +26,11 @@ class Entry:
 
     @property
     def is_leader(self) -> bool:
-        """Whether it leads its session, as the shell of a command does."""
+        """Whether it is a session leader, like the shell of a command."""
         return self.session == self.pid
 
     def send(self, number: signal.Signals) -> None:
-        """Send a signal to this process, and to no other that got its pid."""
+        """Send a signal to this process, never to another one that reuses its pid."""
         with suppress(OSError):
             descriptor = os.pidfd_open(self.pid)
             try:
@@ -42,13 +42,13 @@ class Entry:
 
 @dataclass(frozen=True)
 class ProcessTable:
-    """The living processes at one instant, `taken_at` on the monotonic clock (when the look began)."""
+    """The live processes at one time; `taken_at` is the monotonic time when the scan began."""
 
     taken_at: float
     entries: tuple[Entry, ...]
 
     def stemming_from(self, leader: int, marker: bytes) -> Iterator[Entry]:
-        """Yield the members of a group or session, and those that left both but carry the marker."""
+        """Yield the members of a group or session, and processes that left both but have the marker."""
         for entry in self.entries:
             if leader in (entry.group, entry.session) or entry.marker == marker:
                 yield entry
@@ -59,7 +59,7 @@ _next_at = float("-inf")
 
 
 def process_table() -> ProcessTable:
-    """Return who lives; one look serves all who ask within `LOOK_EVERY`, as many commands may be stopped at once."""
+    """Return the live processes; cached for `LOOK_EVERY`, because many commands may be stopped at once."""
     global _latest, _next_at
     now = monotonic()
     if now >= _next_at:
@@ -69,7 +69,7 @@ def process_table() -> ProcessTable:
 
 
 def started_ticks(pid: int) -> int | None:
-    """Return when a process started, in ticks since boot, or None when it does not live (a zombie does not).
+    """Return when a process started, in ticks since boot, or None if it is not alive (zombies are not).
 
     Source: proc_pid_stat(5), fields 3 and 22.
     """
@@ -77,8 +77,14 @@ def started_ticks(pid: int) -> int | None:
     return None if fields is None else int(fields[19])
 
 
+def zombie(pid: int) -> tuple[int, int] | None:
+    """Return session and start, in ticks since boot, of a zombie, or None if the process is not one."""
+    fields = _any_stat(pid)
+    return (int(fields[3]), int(fields[19])) if fields and fields[0] == b"Z" else None
+
+
 def find(pid: int) -> Entry | None:
-    """Return a living process by its pid."""
+    """Return a live process by its pid."""
     fields = _stat(pid)
     if fields is None:
         return None
@@ -92,9 +98,13 @@ def _look() -> Iterator[Entry]:
 
 
 def _stat(pid: int) -> list[bytes] | None:
-    content = _read(f"/proc/{pid}/stat")
-    fields = content[content.rfind(b")") + 2 :].split()
+    fields = _any_stat(pid)
     return None if not fields or fields[0] in (b"Z", b"X") else fields
+
+
+def _any_stat(pid: int) -> list[bytes]:
+    content = _read(f"/proc/{pid}/stat", at_once=True)
+    return content[content.rfind(b")") + 2 :].split()
 
 
 def _marker(pid: int) -> bytes:
@@ -104,8 +114,8 @@ def _marker(pid: int) -> bytes:
     return b"" if start < 0 else environment[start + len(name) :].partition(b"\0")[0]
 
 
-def _read(path: str) -> bytes:
-    """Return the content of a file of /proc, empty when the process is gone or another user's."""
+def _read(path: str, *, at_once: bool = False) -> bytes:
+    """Return the content of a file of /proc, empty if the process is gone or belongs to another user."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
@@ -114,6 +124,8 @@ def _read(path: str) -> bytes:
     try:
         while part := os.read(descriptor, 1 << 16):
             content += part
+            if at_once:
+                break
     except OSError:
         return b""
     finally:

@@ -1,81 +1,90 @@
-"""The folder of output files of one host, and how their disk space is given back."""
+"""The spool: the folder of shell and output files of one host, and the release of their disk space."""
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
-import fcntl
+import functools
 import os
 import re
-import signal
 import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+
+from scheduler.runner.process_table import started_ticks
 
 BLOCK = 4096
 KINDS = ("out", "shell")
-KEPT_FREE = 128  # files of each kind that wait to be used again
-FILE_NAME = re.compile(rf"(\d+)-(\w+)\.(?:{'|'.join(KINDS)})")
+KEPT_FREE = 128  # maximum number of shell files kept for reuse
+FILE_NAME = re.compile(rf"(\d+)-(\w+)\.({'|'.join(KINDS)})")
+NOTE = re.compile(rb"(\d{1,19}) (\d{1,19}) (\d{1,19}) ([\w-]{1,64})\n")
+END = re.compile(rb"(?:\A|\n)(exit|killed) (\d{1,19})\n\Z")
 WRITE = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
+FIRST_SIGNAL, LAST_SIGNAL = 129, 192  # as exit codes of a shell
 FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE = 1, 2
 
-_libc = ctypes.CDLL(None, use_errno=True)
-
-
-def _find_fallocate() -> ctypes._NamedFuncPointer | None:
-    try:
-        function = _libc.fallocate
-    except AttributeError:
-        return None  # not Linux: the spool works, and takes the space that the output takes
-    function.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64]
-    return function
-
-
-_fallocate = _find_fallocate()
+_fallocate = ctypes.CDLL(None, use_errno=True).fallocate
+_fallocate.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64]
 
 
 def punch(descriptor: int, offset: int, length: int) -> bool:
-    """Give back the disk blocks of a range of a file, which then reads as zeros; tell whether that worked."""
+    """Release the disk blocks of a range of a file, which then reads as zeros; return whether that worked."""
     flags = FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE
-    return _fallocate is not None and bool(_fallocate(descriptor, flags, offset, length) == 0)
+    return bool(_fallocate(descriptor, flags, offset, length) == 0)
 
 
-def _open_unless_written(path: str) -> int | None:
-    """Return a descriptor, for appending, of a file, emptied, or None if a process left behind may still write to it.
+@dataclass(frozen=True)
+class Note:
+    """The note on a shell, written before it begins: its pid, the values that make it unique, and its pipe."""
 
-    Raises:
-        FileNotFoundError: it lay idle, and was tidied away.
-    """
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
-    try:
-        # The kernel grants a lease for writing only while nobody else has the file open for that. Should somebody
-        # open it in this moment, a signal says so that ends nobody, as SIGIO would.
-        fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
-        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_WRLCK)
-        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
-        os.ftruncate(descriptor, 0)
-    except OSError:  # it is written to, or the file system has no leases
-        os.close(descriptor)
-        return None
-    return descriptor
+    pid: int
+    started: int  # ticks since boot
+    inode: int
+    boot: str
+
+    @classmethod
+    def of(cls, pid: int, inode: int) -> Note:
+        """Return the note on a live process."""
+        return cls(pid, started_ticks(pid) or 0, inode, boot_id())
+
+    @classmethod
+    def parse(cls, content: bytes) -> Note | None:
+        """Parse the note at the beginning of a file; None if it has none."""
+        found = NOTE.match(content)
+        return found and cls(int(found[1]), int(found[2]), int(found[3]), found[4].decode())
+
+    def __bytes__(self) -> bytes:
+        return b"%d %d %d %s\n" % (self.pid, self.started, self.inode, self.boot.encode())
+
+
+@dataclass(frozen=True)
+class Said:
+    """The content of the file of a shell."""
+
+    note: Note | None = None
+    code: int | None = None  # exit code, negative for a signal
+    is_never: bool = False  # it was prevented from starting
 
 
 class Spool:
-    """The folder of output files, one host's own; `host_id` is its identity, kept in it.
+    """The spool folder of one host; `host_id` is the identity of the host, stored in it.
 
-    An execution has two files, each named ``<execution id>-<claim>``: ``.out`` is its output; ``.shell`` has the pid of
-    its shell, without which the shell does not begin, and then what the shell says: "exit" and the exit code, or
-    "never" when it was not let begin. As a symbolic link, the latter forbids the shell to begin.
+    An execution has one or two files, each named ``<execution id>-<claim>``. ``.shell`` contains the note on its shell,
+    without which the shell does not begin, followed by its end: "exit" and the code, after the shell's message about a
+    signal, if any; "killed" and the signal; or "never" if it was prevented from starting. As a symbolic link, it
+    prevents the shell from starting. ``.out`` is the output of longer-running commands.
 
-    Files whose execution is recorded are used again: to make and delete two for each execution is what a burst would
-    mostly wait for (ext4 without a journal looks at each inode deleted within the last minutes before it takes one).
+    Shell files of recorded executions are reused, because creating and deleting a file per execution would dominate a
+    burst (ext4 without a journal inspects each recently deleted inode before it allocates one).
     """
 
     def __init__(self, root: Path) -> None:
-        self._free: dict[str, list[str]] = {kind: [] for kind in KINDS}
+        self._free: list[str] = []
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.root = root
         if not self.is_private():
-            with contextlib.suppress(PermissionError):  # another user's folder: the site's owner decided so
+            with contextlib.suppress(PermissionError):  # the folder belongs to another user, as configured
                 root.chmod(0o700)
         self.host_id = self._read_host_id()
 
@@ -96,89 +105,104 @@ class Spool:
         """Return the path of the file of a `kind` ("out", "shell") of an execution."""
         return f"{self.root}/{execution_id}-{claim}.{kind}"
 
-    def open_output(self, execution_id: int, claim: str) -> int:
-        """Return a descriptor, for appending, of the empty output file of an execution.
-
-        Raises:
-            OSError: the folder refuses it.
-        """
-        path = self.path(execution_id, claim, "out")
-        while self._free["out"]:
-            free = self._free["out"].pop()
-            with contextlib.suppress(FileNotFoundError):
-                if (descriptor := _open_unless_written(free)) is not None:
-                    os.rename(free, path)  # noqa: PTH104 - hot path
-                    return descriptor
-                os.unlink(free)  # noqa: PTH108 - hot path
-        return os.open(path, WRITE | os.O_APPEND, 0o600)
-
-    def write_pid(self, execution_id: int, claim: str, pid: int) -> None:
-        """Make the file of the shell of an execution, with its pid. On a full disk it may be empty.
+    def write_note(self, execution_id: int, claim: str, note: Note) -> None:
+        """Create the shell file of an execution, with its note. On a full disk it may be empty.
 
         Raises:
             FileExistsError: an adopter was faster, and the shell must not begin.
-            OSError: the folder refuses it.
+            OSError: the file cannot be created.
         """
-        fresh = self.path(pid, uuid.uuid4().hex, "shell")
-        draft = self._free["shell"].pop() if self._free["shell"] else fresh
+        draft, descriptor = self._open_draft(note.pid)
         try:
-            descriptor = os.open(draft, WRITE | os.O_NOFOLLOW, 0o600)
-        except OSError:  # an adopter's link
-            draft = fresh
-            descriptor = os.open(draft, WRITE, 0o600)
-        try:
-            length = 0
             with contextlib.suppress(OSError):  # a full disk
-                length = os.write(descriptor, b"%d\n" % pid)
-            os.ftruncate(descriptor, length)  # what it said of another execution
+                os.write(descriptor, bytes(note))
             os.link(draft, self.path(execution_id, claim, "shell"))
         finally:
             os.close(descriptor)
             os.unlink(draft)  # noqa: PTH108 - hot path
 
+    def _open_draft(self, pid: int) -> tuple[str, int]:
+        """Return path and descriptor of an empty file: a reused or a new one."""
+        if self._free:
+            draft = self._free.pop()
+            with contextlib.suppress(OSError):  # an adopter's link
+                return draft, os.open(draft, WRITE | os.O_NOFOLLOW, 0o600)
+        draft = self.path(pid, uuid.uuid4().hex, "shell")
+        return draft, os.open(draft, WRITE, 0o600)
+
+    def said(self, execution_id: int, claim: str) -> Said:
+        """Return the content of the shell file of an execution."""
+        try:
+            return _parse(Path(self.path(execution_id, claim, "shell")).read_bytes())
+        except OSError:
+            return Said()
+
+    def notes(self) -> Iterator[tuple[int, str, Note]]:
+        """Yield execution, claim and note of all unrecorded shells with a note."""
+        for execution_id, claim in sorted(self._changed("shell")):
+            note = self.said(execution_id, claim).note
+            if note is not None and note.boot == boot_id():
+                yield execution_id, claim, note
+
+    def publish(self, pid: int, started: int, code: int) -> None:
+        """Publish the end of a shell on behalf of its dead worker, unless the shell published it."""
+        for execution_id, claim, note in self.notes():
+            if (note.pid, note.started) == (pid, started):
+                self.say(execution_id, claim, code)
+
+    def say(self, execution_id: int, claim: str, code: int) -> None:
+        """Publish the exit code of a shell, negative for a signal, unless the shell published it."""
+        if self.said(execution_id, claim).code is not None:
+            return
+        descriptor = os.open(self.path(execution_id, claim, "shell"), os.O_WRONLY | os.O_APPEND)
+        try:
+            os.write(descriptor, b"exit %d\n" % code if code >= 0 else b"killed %d\n" % -code)
+        finally:
+            os.close(descriptor)
+
     def retire(self, execution_id: int, claim: str) -> None:
-        """Keep the files of an execution whose end is recorded for others, without its output."""
-        for kind, free in self._free.items():
-            path = self.path(execution_id, claim, kind)
-            try:
-                if len(free) >= KEPT_FREE:
-                    os.unlink(path)  # noqa: PTH108 - hot path
-                    continue
-                if kind == "out":
-                    os.truncate(path, 0)
-                free.append(path)
-            except FileNotFoundError:
-                continue
+        """Keep the shell file of a recorded execution for reuse."""
+        path = self.path(execution_id, claim, "shell")
+        with contextlib.suppress(FileNotFoundError):
+            if len(self._free) >= KEPT_FREE:
+                os.unlink(path)  # noqa: PTH108 - hot path
+            else:
+                os.truncate(path, 1)  # no content; after a truncation to 0, ext4 flushes what is written next
+                self._free.append(path)
 
     def remove_retired(self) -> None:
-        """Remove the files that wait to be used again."""
-        for free in self._free.values():
-            while free:
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(free.pop())  # noqa: PTH108 - hot path
+        """Delete the files kept for reuse."""
+        while self._free:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._free.pop())  # noqa: PTH108 - hot path
 
     def remove(self, execution_id: int, claim: str) -> None:
-        """Remove the files of an execution that nobody looks after any more."""
+        """Delete the files of an execution without a worker."""
         for kind in KINDS:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self.path(execution_id, claim, kind))  # noqa: PTH108 - hot path
 
     def untouched(self, *, since: float) -> set[tuple[int, str]]:
-        """Return the executions, with their claims, whose files nobody changed after `since` (seconds of the epoch)."""
+        """Return executions and claims whose files have not changed since `since` (epoch seconds)."""
+        return {key for key, at in self._changed(*KINDS).items() if at < since}
+
+    def _changed(self, *kinds: str) -> dict[tuple[int, str], float]:
+        """Return the last modification of the files of executions, by execution and claim."""
         changed: dict[tuple[int, str], float] = {}
         for entry in os.scandir(self.root):
-            if (found := FILE_NAME.fullmatch(entry.name)) is not None:
+            found = FILE_NAME.fullmatch(entry.name)
+            if found is not None and found[3] in kinds:
                 with contextlib.suppress(FileNotFoundError):
                     at = entry.stat(follow_symlinks=False).st_mtime
                     key = int(found[1]), found[2]
                     changed[key] = max(at, changed.get(key, at))
-        return {key for key, at in changed.items() if at < since}
+        return changed
 
     def probe(self) -> None:
-        """Try what the files of an execution need: to be made and linked. A full disk is no obstacle.
+        """Check that files can be created and linked. Succeeds on a full disk.
 
         Raises:
-            OSError: the folder or its file system refuses it.
+            OSError: the folder or its file system does not allow it.
         """
         path = self.root / f"probe.{uuid.uuid4().hex}"
         links = [path.with_name(f"{path.name}.{kind}") for kind in ("link", "symlink")]
@@ -191,20 +215,43 @@ class Spool:
                 made.unlink(missing_ok=True)
 
     def is_private(self) -> bool:
-        """Tell whether nobody but its owner can read the output of commands."""
+        """Return whether only its owner can read the output of commands."""
         return not self.root.stat().st_mode & 0o077
 
     def can_punch_holes(self) -> bool:
-        """Tell whether the disk space of output that is left out can be given back while a command runs.
+        """Return whether the disk space of omitted output can be released while a command runs.
 
-        Where it cannot (ext4, xfs, btrfs and tmpfs can), everything works, but a spool file grows with its output.
+        ext4, xfs, btrfs and tmpfs support it. Elsewhere everything works, but a spool file grows with its output.
         """
         path = self.root / f"probe.{uuid.uuid4().hex}"
         try:
             with path.open("wb") as probe:
-                probe.truncate(2 * BLOCK)  # takes no space, so a full disk does not look like this
+                probe.truncate(2 * BLOCK)  # takes no space, so that a full disk does not fail here
                 return punch(probe.fileno(), 0, BLOCK)
         except OSError:
             return False
         finally:
             path.unlink(missing_ok=True)
+
+
+@functools.cache
+def boot_id() -> str:
+    """Return the id of this boot of the host: pids and ticks are valid for one boot only. Source: random(4)."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+
+
+def _parse(content: bytes) -> Said:
+    note = Note.parse(content)
+    if content.endswith(b"never\n"):
+        return Said(note, is_never=True)
+    end = END.search(content)
+    if end is None:
+        return Said(note)
+    number = int(end[2])
+    if end[1] == b"killed":
+        return Said(note, -number)
+    code = number & 0xFF  # `exit 256` ends as 0, but $? in the trap says 256
+    # The shell prints a message for a signal that ended the text, and none for an exit with the same code.
+    noted = 0 if note is None else len(bytes(note)) - 1
+    is_signal = FIRST_SIGNAL <= code <= LAST_SIGNAL and end.start() > noted
+    return Said(note, 128 - code if is_signal else code)

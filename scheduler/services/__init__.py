@@ -1,1 +1,1 @@
-"""Use cases: every write of this app is a function in one of these modules."""
+"""Services: every write of this app is a function in one of these modules."""

@@ -1,4 +1,4 @@
-"""Taking queued executions, giving back, and taking over from workers that died."""
+"""Claims on executions: claim, release, and take over from dead workers."""
 
 from __future__ import annotations
 
@@ -7,92 +7,101 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 from time import monotonic
-from typing import cast
 
 from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Count, QuerySet
 
-from scheduler import crashpoints
+from scheduler import failpoints
 from scheduler.choices import Status
-from scheduler.config_file import TaskSpec
+from scheduler.config_file import TaskSpec, complete_spec
+from scheduler.engine.reasons import Code, Reason
 from scheduler.models import Execution, Process, Task, TaskRevision
-from scheduler.querysets import Transition
+from scheduler.models.querysets import Transition
+from scheduler.services.heartbeats import HeartbeatMonitor, is_gone
 from scheduler.services.outcomes import Claimed, Report, finish
-from scheduler.services.processes import Silence, is_gone
 
-WORKER_LOST = "worker lost"
+WORKER_LOST = Reason(Code.WORKER_LOST)
 
 
 @lru_cache(maxsize=2048)
-def _spec(revision_pk: int) -> TaskSpec:
-    """Return the spec of a revision; revisions never change, so it is kept."""
-    return cast(TaskSpec, TaskRevision.objects.values_list("spec", flat=True).get(pk=revision_pk))
+def spec_of(revision_pk: int) -> TaskSpec:
+    """Return the spec of a revision; cached, as revisions never change."""
+    return complete_spec(TaskRevision.objects.values_list("spec", flat=True).get(pk=revision_pk))
 
 
 def claim(*, owner: Process, queue: str, limit: int, now: datetime) -> list[Claimed]:
-    """Take up to `limit` due executions of `queue` for `owner`, most urgent first."""
+    """Claim up to `limit` due executions of `queue` for `owner`, most urgent first."""
     token = secrets.token_hex(8)
-    won: list[int] = []
+    claimed: list[Claimed] = []
     with transaction.atomic():
-        while len(won) < limit:
-            wanted = limit - len(won)
-            candidates = list(
-                Execution.objects.claimable(queue, now)
-                .select_for_update(skip_locked=True, of=("self",))
-                .values_list("pk", "task_id", "parallel_limit")[:wanted]
+        while len(claimed) < limit:
+            wanted = limit - len(claimed)
+            rows = Execution.objects.claimable(queue, now).select_for_update(skip_locked=True, of=("self",))
+            candidates = _claimed(rows[:wanted], claim=token, started_at=now)
+            chosen = _within_limits(candidates)
+            won = set(
+                Execution.objects.all().claim(
+                    ids=[c.execution_id for c in chosen], owner=owner, claim=token, now=now
+                )
             )
-            taken = Execution.objects.all().claim(
-                ids=_within_limits(candidates), owner=owner, claim=token, now=now
-            )
-            won += taken
-            # Many of one task with a limit may have filled the list; those behind them are to be seen as well.
-            if not taken or len(taken) == len(candidates) or len(candidates) < wanted:
+            claimed += [c for c in chosen if c.execution_id in won]
+            # Executions of one limited task may have filled the list; look at those behind them as well.
+            if not won or len(won) == len(candidates) or len(candidates) < wanted:
                 break
-        if not won:
-            return []
-        claimed = _claimed(Execution.objects.filter(pk__in=won).order_by("-priority", "pk"))
-    crashpoints.passed("claim.after_commit")
+    if claimed:
+        failpoints.hit("claim.after_commit")
     return claimed
 
 
-def _within_limits(candidates: Sequence[tuple[int, int, int | None]]) -> list[int]:
-    """Leave out candidates that would exceed the parallel limit of their task together with what runs."""
-    limited = {task for _, task, limit in candidates if limit is not None}
-    if connection.features.has_select_for_update and limited:
-        # Two workers may look at different rows of one task at once: the row of the task decides who goes first.
+def _within_limits(candidates: Sequence[Claimed]) -> list[Claimed]:
+    """Drop candidates that would exceed the parallel limit of their task, counting running executions."""
+    limited = {c.task_pk for c in candidates if c.parallel_limit is not None}
+    if not limited:
+        return list(candidates)
+    locked = limited
+    if connection.features.has_select_for_update:
+        # Two workers may claim different rows of one task at once: serialise them on the row of the task.
         locked = set(
             Task.all_objects.filter(pk__in=limited)
             .select_for_update(skip_locked=True, no_key=True)
             .values_list("pk", flat=True)
         )
-    else:
-        locked = limited
     counts = (
         Execution.objects.running().filter(task__in=limited).values("task_id").annotate(count=Count("pk"))
     )
     running: dict[int, int] = {row["task_id"]: row["count"] for row in counts}
     chosen = []
-    for pk, task, limit in candidates:
+    for candidate in candidates:
+        task, limit = candidate.task_pk, candidate.parallel_limit
         if limit is not None:
             if task not in locked or running.get(task, 0) >= limit:
                 continue
             running[task] = running.get(task, 0) + 1
-        chosen.append(pk)
+        chosen.append(candidate)
     return chosen
 
 
-def _claimed(rows: QuerySet[Execution]) -> list[Claimed]:
-    """Read what is running; columns instead of models, as this is done for every execution."""
+def _claimed(
+    rows: QuerySet[Execution], *, claim: str = "", started_at: datetime | None = None
+) -> list[Claimed]:
+    """Read executions as columns instead of models, because this runs for every execution.
+
+    Args:
+        claim, started_at: the values about to be written to queued rows.
+    """
     columns = rows.values_list(
-        *("pk", "claim", "task_id", "run_id", "run__graph_id", "revision_id", "attempt", "retries_left"),
-        *("queue", "priority", "parallel_limit", "scheduled_for", "started_at"),
+        *("pk", "task_id", "run_id", "run__graph_id", "revision_id", "attempt", "retries_left", "queue"),
+        *("priority", "parallel_limit", "scheduled_for", "task__has_folder", "claim", "started_at"),
     )
-    return [Claimed(*row, spec=_spec(row[5])) for row in columns]  # type: ignore[misc]
+    return [
+        Claimed(*row[:-2], claim or row[-2], started_at or row[-1], spec_of(row[4]))  # type: ignore[call-arg]
+        for row in columns
+    ]
 
 
 def orphans(*, host_id: str, now: datetime) -> list[Claimed]:
-    """Return the running executions whose worker on this host is gone."""
+    """Return the running executions whose worker on this host is dead."""
     oldest = now - timedelta(seconds=settings.SCHEDULER_LEASE)
     running = Execution.objects.running().filter(owner__host_id=host_id)
     gone = [
@@ -104,7 +113,7 @@ def orphans(*, host_id: str, now: datetime) -> list[Claimed]:
 
 
 def forgotten(*, owner: Process, known: Collection[int]) -> list[Claimed]:
-    """Return what runs in the name of `owner` beside what it knows of: the answer to its claim got lost."""
+    """Return running executions of `owner` missing from `known`: the response to its claim was lost."""
     return [
         c for c in _claimed(Execution.objects.running().filter(owner=owner)) if c.execution_id not in known
     ]
@@ -113,7 +122,7 @@ def forgotten(*, owner: Process, known: Collection[int]) -> list[Claimed]:
 def take_over(claimed: Sequence[Claimed], *, owner: Process) -> list[Claimed]:
     """Make `owner` the owner of orphans; return those that no other worker took first.
 
-    The claim stays: it names the spool files and the process of the command.
+    The claim is kept: it identifies the spool files and the process of the command.
     """
     won = []
     for orphan in claimed:
@@ -135,7 +144,7 @@ def take_over(claimed: Sequence[Claimed], *, owner: Process) -> list[Claimed]:
 
 
 def hand_back(claimed: Iterable[Claimed]) -> list[int]:
-    """Queue again what was claimed and never started."""
+    """Requeue claimed executions that were never started; return their ids."""
     return Execution.objects.all().transition(
         Transition(
             c.execution_id,
@@ -147,21 +156,21 @@ def hand_back(claimed: Iterable[Claimed]) -> list[int]:
     )
 
 
-def reap(*, host_id: str, now: datetime, silence: Silence | None = None) -> set[str]:
-    """End what runs on other hosts under an expired lease; return the queues that got work by retries.
+def reap(*, host_id: str, now: datetime, monitor: HeartbeatMonitor | None = None) -> set[str]:
+    """End executions of other hosts whose lease expired; return the queues that received retries.
 
-    What belongs to this host is looked at instead, by `scheduler.services.recovery`.
+    Executions of this host are handled by `scheduler.services.recovery`, which can inspect their processes.
 
     Args:
-        silence: what the caller saw of the heartbeats before; without it, they are compared with `now`.
+        monitor: heartbeats observed by the caller so far; without it, heartbeats are compared with `now`.
     """
     abroad = Execution.objects.running().filter(owner__isnull=False).exclude(owner__host_id=host_id)
-    if silence is None:
+    if monitor is None:
         oldest = now - timedelta(seconds=settings.SCHEDULER_LEASE)
         lost = abroad.filter(owner__heartbeat_at__lt=oldest)
     else:
         beats = dict(abroad.order_by().values_list("owner", "owner__heartbeat_at").distinct())
-        gone = silence.longer_than(settings.SCHEDULER_LEASE, beats.items(), at=monotonic())
+        gone = monitor.silent_for(settings.SCHEDULER_LEASE, beats.items(), at=monotonic())
         lost = abroad.filter(owner__in=gone)
     ownerless = Execution.objects.running().filter(owner=None)
     reports = [

@@ -1,4 +1,4 @@
-"""config.json in and out: a plan first, then all of it or nothing."""
+"""Import and export of config.json: an import is planned first, then applied atomically."""
 
 from __future__ import annotations
 
@@ -10,12 +10,23 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from django.db import transaction
 
-from scheduler import crashpoints
-from scheduler.config_file import ConfigDocument, ConfigError, FieldChange, TaskSpec, diff_spec
+from scheduler import failpoints
+from scheduler.config_file import (
+    ConfigDocument,
+    ConfigError,
+    FieldChange,
+    TaskSpec,
+    diff_spec,
+    dump_config,
+)
+from scheduler.config_file.masking import masked_change, masked_spec
+from scheduler.config_file.reasons import Code
+from scheduler.engine.reasons import Reason
 from scheduler.engine.schedules import next_slot, parse_schedule
 from scheduler.models import Task, TaskDependency
+from scheduler.services.folders import has_folder
 from scheduler.services.tasks import Definition, delete_tasks, find_problems, lock_graph, write_definitions
-from scheduler.specs import task_to_spec
+from scheduler.task_mapping import task_to_spec
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
@@ -25,7 +36,7 @@ SHOWN_SLOTS = 3
 
 @dataclass(frozen=True)
 class TaskChange:
-    """How one task would change; the next runs are given when its schedule changes."""
+    """The changes to one task, with the secrets of its rules masked, and its next runs if its schedule changes."""
 
     task_id: str
     changes: list[FieldChange]
@@ -35,12 +46,12 @@ class TaskChange:
 
 @dataclass(frozen=True)
 class ImportPlan:
-    """What an import would do.
+    """The effects of an import.
 
     Attributes:
         created, unchanged, removed: task ids.
-        notes: older forms that were understood, in sentences.
-        document: what was read.
+        notes: converted legacy forms, and folders that are kept.
+        document: the parsed file.
     """
 
     document: ConfigDocument
@@ -48,22 +59,22 @@ class ImportPlan:
     changed: list[TaskChange]
     unchanged: list[str]
     removed: list[str]
-    notes: list[str]
+    notes: list[Reason]
     prune: bool
 
     @property
     def has_changes(self) -> bool:
-        """Whether applying the plan would write anything."""
+        """Whether the plan would change anything."""
         return bool(self.created or self.changed or self.removed)
 
 
 def plan_import(document: ConfigDocument, *, prune: bool, now: datetime) -> ImportPlan:
-    """Compare `document` with what is stored; nothing is written.
+    """Compare `document` with the stored tasks without writing.
 
     Raises:
         ConfigError: an upstream is unknown or the dependencies would form a cycle.
     """
-    stored = {spec["task_id"]: spec for spec in export_specs()}
+    stored = stored_specs()
     wanted = {spec["task_id"]: spec for spec in document.specs}
     removed = sorted(stored.keys() - wanted.keys()) if prune else []
     _check(document, removed)
@@ -75,19 +86,20 @@ def plan_import(document: ConfigDocument, *, prune: bool, now: datetime) -> Impo
             changed.append(_task_change(stored[task_id], spec, changes, now))
         else:
             unchanged.append(task_id)
-    return ImportPlan(document, created, changed, unchanged, removed, list(document.notes), prune)
+    stays = [Reason(Code.FOLDER_STAYS, {"task": name}) for name in removed if has_folder(name)]
+    notes = [*document.notes, *stays]
+    return ImportPlan(document, created, changed, unchanged, removed, notes, prune)
 
 
 def _check(document: ConfigDocument, removed: Sequence[str]) -> None:
-    """Raise when the document does not fit the stored tasks that stay."""
+    """Raise if the document conflicts with the stored tasks that are kept."""
     rows = {
         task.task_id: task for task in Task.objects.filter(task_id__in=[s["task_id"] for s in document.specs])
     }
     definitions = [Definition(rows.get(spec["task_id"]), spec) for spec in document.specs]
     gone = set(removed)
     problems = [
-        document.problem(index, p.path, p.message, p.found, p.allowed)
-        for index, p in find_problems(definitions)
+        document.problem(index, p.path, p.why, p.what, p.wanted) for index, p in find_problems(definitions)
     ]
     for index, spec in enumerate(document.specs):
         for position, upstream in enumerate(spec["task_dependencies"]):
@@ -96,9 +108,9 @@ def _check(document: ConfigDocument, removed: Sequence[str]) -> None:
                     document.problem(
                         index,
                         f"task_dependencies[{position}]",
-                        f'the task "{upstream}" would be removed by --prune',
+                        Reason(Code.UPSTREAM_PRUNED, {"name": upstream}),
                         upstream,
-                        "a task of the file",
+                        Reason(Code.TASK_OF_FILE),
                     )
                 )
     if problems:
@@ -106,6 +118,7 @@ def _check(document: ConfigDocument, removed: Sequence[str]) -> None:
 
 
 def _task_change(old: TaskSpec, new: TaskSpec, changes: list[FieldChange], now: datetime) -> TaskChange:
+    changes = [masked_change(change) for change in changes]
     fields = {change.field for change in changes}
     if not fields & {"task_schedule", "task_timezone", "task_enabled"}:
         return TaskChange(new["task_id"], changes)
@@ -113,7 +126,7 @@ def _task_change(old: TaskSpec, new: TaskSpec, changes: list[FieldChange], now: 
 
 
 def upcoming(spec: TaskSpec, now: datetime, *, count: int = SHOWN_SLOTS) -> list[datetime]:
-    """Return the next slots of a task as defined by `spec`; none when it is disabled or has no schedule."""
+    """Return the next slots of a task as defined by `spec`; empty if it is disabled or has no schedule."""
     if not spec["task_enabled"] or not spec["task_schedule"]:
         return []
     schedule = parse_schedule(spec["task_schedule"], spec["task_timezone"] or settings.SCHEDULER_TIME_ZONE)
@@ -129,7 +142,7 @@ def upcoming(spec: TaskSpec, now: datetime, *, count: int = SHOWN_SLOTS) -> list
 def apply_import(
     document: ConfigDocument, *, prune: bool, user: AbstractBaseUser | None, now: datetime
 ) -> ImportPlan:
-    """Plan and write in one transaction, so that what was planned is what is written; return the plan."""
+    """Plan and apply an import in one transaction, so that the returned plan is exactly what was written."""
     with transaction.atomic():
         lock_graph()
         plan = plan_import(document, prune=prune, now=now)
@@ -139,20 +152,33 @@ def apply_import(
         removed = list(Task.objects.filter(task_id__in=plan.removed).values_list("pk", flat=True))
         if removed:
             delete_tasks(removed, by="import", now=now)
-        crashpoints.passed("import.each_section")
+        failpoints.hit("import.each_section")
         if wanted:
             write_definitions(
                 [Definition(rows.get(name), specs[name]) for name in wanted], user=user, now=now
             )
-        crashpoints.passed("import.each_section")
+        failpoints.hit("import.each_section")
     return plan
 
 
 def export_specs(tasks: Sequence[Task] | None = None) -> list[TaskSpec]:
-    """Return all tasks, or `tasks`, in the words of config.json, in two queries."""
+    """Return the specs of all tasks, or of `tasks`; two queries."""
     upstreams: dict[int, list[str]] = {}
     edges = TaskDependency.objects.filter(upstream__deleted_at=None).order_by("upstream__task_id")
     for downstream, upstream in edges.values_list("downstream_id", "upstream__task_id"):
         upstreams.setdefault(downstream, []).append(upstream)
     rows = Task.objects.order_by("task_id") if tasks is None else tasks
     return [task_to_spec(task, upstreams.get(task.pk, [])) for task in rows]
+
+
+def shared_config(tasks: Sequence[Task]) -> str:
+    """Return `tasks` as the text of a config.json without the secrets of their rules, for users who may change tasks.
+
+    Importing it keeps the stored secrets.
+    """
+    return dump_config(masked_spec(spec, shows_env=True) for spec in export_specs(tasks))
+
+
+def stored_specs() -> dict[str, TaskSpec]:
+    """Return the specs of all tasks by task id."""
+    return {spec["task_id"]: spec for spec in export_specs()}

@@ -1,38 +1,43 @@
-"""What follows from the end of a command: outcome, log, retry, end of the run. One transaction a group."""
+"""Recording of outcomes: status, log, retry, and end of the run. One transaction per group of executions."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from django.db import transaction
-from django.db.models import Exists, F, Max, OuterRef, Q, Subquery
+from django.db.models import F, Max, OuterRef, Q, QuerySet, Subquery
 from django.utils.functional import SimpleLazyObject
 
-from scheduler import crashpoints
+from scheduler import failpoints
 from scheduler.choices import RETRIED, Status, Trigger
 from scheduler.config_file import TaskSpec
+from scheduler.engine.exit_codes import is_final
+from scheduler.engine.reasons import Code, Reason
 from scheduler.engine.retry import RetryPolicy, next_attempt_at
 from scheduler.models import Execution, ExecutionLog, Run
-from scheduler.querysets import Transition
+from scheduler.models.querysets import Transition
+from scheduler.models.reasons import cancel_columns, reason_columns
 from scheduler.queues import wake_after_commit
-from scheduler.services.downstream import Ended, follow, lock_downstream
+from scheduler.selectors.run_states import RunTask
+from scheduler.services.downstream import follow, lock_downstream
 from scheduler.signals import execution_finished
 
 logger = logging.getLogger(__name__)
 
-REPLACED = "replaced by a newer execution"
+REPLACED = Reason(Code.REPLACED)
 
 
 @dataclass(frozen=True)
 class Claimed:
-    """An execution that this process owns, with the definition that it uses."""
+    """An execution owned by this process, with its task definition.
+
+    `has_folder`: whether its task has ever had a folder of its own.
+    """
 
     execution_id: int
-    claim: str
     task_pk: int
     run_pk: int | None
     graph_pk: int | None
@@ -43,48 +48,51 @@ class Claimed:
     priority: int
     parallel_limit: int | None
     scheduled_for: datetime | None
+    has_folder: bool
+    claim: str
     started_at: datetime
     spec: TaskSpec
 
 
 @dataclass(frozen=True)
 class LogPiece:
-    """Output to be stored; `offset` and `size` are bytes of the true stream."""
+    """A piece of output to store; `offset` and `size` are bytes of the stream, `raw` is set if `text` is lossy."""
 
     execution_id: int
     claim: str
     offset: int
     size: int
     text: str
+    raw: bytes | None = None
 
 
 @dataclass(frozen=True)
 class Report:
-    """What a worker knows when an execution has ended.
+    """A worker's report on an ended execution.
 
     Attributes:
-        log_size: bytes of output; None: what is stored already is all that is left of it.
-        left_out: bytes between head and tail of its log.
+        log_size: bytes of output; None: only the stored pieces are left.
+        left_out: omitted bytes between head and tail of the log.
     """
 
     claimed: Claimed
     status: Status
     finished_at: datetime
     exit_code: int | None = None
-    reason: str = ""
+    reason: Reason | None = None
     log_size: int | None = 0
     pieces: Sequence[LogPiece] = field(default_factory=tuple)
     left_out: tuple[int, int] | None = None
 
 
 def finish(reports: Collection[Report], *, now: datetime) -> set[str]:
-    """Record how executions ended, with their logs and what follows; return the queues that got work to do now.
+    """Record ended executions with their logs and consequences; return the queues that received due work.
 
-    A report whose claim was lost changes nothing. Sends `execution_finished` for the outcomes.
+    A report whose claim was lost has no effect. Sends `execution_finished` for the outcomes.
     """
     retries = {r.claimed.execution_id: _retry_at(r) for r in reports}
     with transaction.atomic():
-        lock_downstream(_places(r.claimed for r in reports))
+        lock_downstream(_run_tasks(r.claimed for r in reports))
         won = set(Execution.objects.all().transition(_changes(reports, retries)))
         kept = [r for r in reports if r.claimed.execution_id in won]
         retries |= dict.fromkeys(_end_for_good([pk for pk in won if retries[pk] is not None]))
@@ -95,38 +103,40 @@ def finish(reports: Collection[Report], *, now: datetime) -> set[str]:
         Execution.objects.bulk_create(again)
         outcomes = [r.claimed for r in kept if retries[r.claimed.execution_id] is None]
         queues = settle(
-            [c.execution_id for c in outcomes],
+            {c.execution_id: c.task_pk for c in outcomes},
             runs={c.run_pk for c in outcomes if c.run_pk},
-            places=_places(outcomes),
+            run_tasks=_run_tasks(outcomes),
             now=now,
         )
-        crashpoints.passed("exit.before_commit")
-    crashpoints.passed("exit.after_commit")
+        failpoints.hit("exit.before_commit")
+    failpoints.hit("exit.after_commit")
     return queues
 
 
-def _places(claimed: Iterable[Claimed]) -> list[Ended]:
-    """Return run and task of what something follows from."""
+def _run_tasks(claimed: Iterable[Claimed]) -> list[RunTask]:
+    """Return run and task of the executions in runs with downstream tasks."""
     return [(c.run_pk, c.task_pk) for c in claimed if c.run_pk is not None and c.graph_pk is not None]
 
 
 def settle(
-    execution_ids: Collection[int], *, runs: Collection[int], places: Collection[Ended], now: datetime
+    outcomes: Mapping[int, int], *, runs: Collection[int], run_tasks: Collection[RunTask], now: datetime
 ) -> set[str]:
-    """Do what belongs to outcomes that were just recorded: what follows downstream, ended runs, the signal.
+    """Apply the consequences of recorded outcomes: start downstream tasks, close runs, send the signal.
 
-    In the transaction of the caller.
+    Runs in the transaction of the caller.
 
     Args:
-        runs: the runs that may have ended.
-        places: run and task of outcomes in runs that have something downstream.
+        outcomes: execution to task, primary keys.
+        runs: runs that may have ended.
+        run_tasks: run and task of outcomes in runs with downstream tasks.
 
     Returns:
-        the queues that got work to do now.
+        the queues that received due work.
     """
-    following = follow(places, now=now)
-    close_runs(set(runs) - {execution.run_id for execution in following.queued})
-    announce([*execution_ids, *(execution.pk for execution in following.skipped)])
+    following = follow(run_tasks, now=now)
+    if ended := set(runs) - {execution.run_id for execution in following.queued}:
+        Run.objects.all().close(ended)
+    announce({**outcomes, **{execution.pk: execution.task_id for execution in following.skipped}})
     queues = {execution.queue for execution in following.queued}
     if following.replaced:
         cancel_all(following.replaced, reason=REPLACED, now=now)
@@ -142,7 +152,7 @@ def _changes(reports: Collection[Report], retries: dict[int, datetime | None]) -
             values={
                 "finished_at": r.finished_at,
                 "exit_code": r.exit_code,
-                "reason": r.reason,
+                **reason_columns(r.reason),
                 "log_size": r.log_size or 0,
                 "is_outcome": retries[r.claimed.execution_id] is None,
             },
@@ -152,11 +162,14 @@ def _changes(reports: Collection[Report], retries: dict[int, datetime | None]) -
 
 
 def _retry_at(report: Report) -> datetime | None:
-    """Return when the task is tried again, or None when this attempt is its outcome."""
+    """Return when the task is retried, or None if this attempt is its outcome."""
     claimed = report.claimed
     if claimed.retries_left <= 0 or report.status not in RETRIED:
         return None
     spec = claimed.spec
+    is_failure = report.status == Status.TECHNICAL_FAILURE and report.exit_code is not None
+    if is_failure and is_final(report.exit_code or 0, spec["task_exit_codes"]):
+        return None
     policy = RetryPolicy(
         spec["task_retry"], float(spec["task_retry_interval"]), float(spec["task_retry_backoff"])
     )
@@ -165,7 +178,7 @@ def _retry_at(report: Report) -> datetime | None:
 
 
 def _keep_stored_sizes(execution_ids: Collection[int]) -> None:
-    """Let executions whose log cannot be read any more have the size of what is stored of it."""
+    """Set `log_size` from the stored pieces where the spool file is gone."""
     if execution_ids:
         pieces = ExecutionLog.objects.filter(execution=OuterRef("pk")).order_by().values("execution")
         stored = Subquery(pieces.annotate(end=Max(F("offset") + F("size"))).values("end"))
@@ -174,11 +187,7 @@ def _keep_stored_sizes(execution_ids: Collection[int]) -> None:
 
 
 def _end_for_good(execution_ids: Collection[int]) -> list[int]:
-    """Make outcomes of those of the attempts that somebody asked to stop before they failed, or whose task is deleted.
-
-    Returns:
-        them.
-    """
+    """Mark failed attempts as final if a cancel was requested or their task was deleted; return their ids."""
     if not execution_ids:
         return []
     is_over = Q(cancel_requested_at__isnull=False) | Q(task__deleted_at__isnull=False)
@@ -207,67 +216,72 @@ def _retry(report: Report, at: datetime) -> Execution:
     )
 
 
-def close_runs(run_pks: Collection[int]) -> None:
-    """End those of the runs that have nothing queued or running any more."""
-    if not run_pks:
-        return
-    last: dict[str, Any] = {"run": OuterRef("pk")}
-    Run.objects.open().filter(pk__in=run_pks).exclude(
-        Exists(Execution.objects.active().filter(**last))
-    ).update(
-        finished_at=Execution.objects.filter(**last, finished_at__isnull=False)
-        .order_by("-finished_at")
-        .values("finished_at")[:1]
-    )
+def cancel_all(execution_ids: Sequence[int], *, reason: Reason, now: datetime) -> int:
+    """Cancel queued executions and request a stop of running ones; return how many were active.
 
-
-def cancel_all(execution_ids: Sequence[int], *, reason: str, now: datetime) -> int:
-    """Cancel or ask to stop each of the executions; return how many were still active.
-
-    In the transaction of the caller; queues that get work by it are woken after its commit.
+    Runs in the transaction of the caller; queues that receive work are woken after its commit.
     """
-    places = list(
-        Execution.objects.filter(pk__in=execution_ids, status=Status.QUEUED).values_list(
-            "pk", "run_id", "task_id", "run__graph_id"
-        )
-    )
-    lock_downstream((run, task) for _, run, task, graph in places if run and graph)
+    queued = Execution.objects.filter(pk__in=execution_ids, status=Status.QUEUED)
+    rows = list(queued.values_list("pk", "run_id", "task_id", "run__graph_id"))
+    lock_downstream((run, task) for _, run, task, graph in rows if run and graph)
     asked = (
         Execution.objects.running()
         .filter(pk__in=execution_ids, cancel_requested_at=None)
-        .update(cancel_requested_at=now, cancel_reason=reason)
+        .update(cancel_requested_at=now, **cancel_columns(reason))
     )
     already = Execution.objects.running().filter(pk__in=execution_ids).count() - asked
-    values = {"finished_at": now, "reason": reason, "is_outcome": True}
+    return asked + max(already, 0) + _end_queued(rows, Status.CANCELLED, reason, now)
+
+
+def skip_queued(queued: QuerySet[Execution], *, reason: Reason, now: datetime) -> int:
+    """Skip the queued executions unless a worker claims them first; return how many were skipped.
+
+    Runs in the transaction of the caller, which has locked their downstream tasks.
+    """
+    rows = list(queued.values_list("pk", "run_id", "task_id", "run__graph_id"))
+    return _end_queued(rows, Status.SKIPPED, reason, now) if rows else 0
+
+
+def _end_queued(
+    rows: Sequence[tuple[int, int | None, int, int | None]], status: Status, reason: Reason, now: datetime
+) -> int:
+    """End queued executions, given with run, task and graph; return how many were still queued."""
+    values = {"finished_at": now, **reason_columns(reason), "is_outcome": True}
     won = set(
-        Execution.objects.all().transition(
-            Transition(pk, Status.CANCELLED, claim="", values=values) for pk, *_ in places
-        )
+        Execution.objects.all().transition(Transition(pk, status, claim="", values=values) for pk, *_ in rows)
     )
     queues = settle(
-        sorted(won),
-        runs={run for pk, run, _, _ in places if pk in won and run},
-        places=[(run, task) for pk, run, task, graph in places if pk in won and run and graph],
+        {pk: task for pk, _, task, _ in rows if pk in won},
+        runs={run for pk, run, _, _ in rows if pk in won and run},
+        run_tasks=[(run, task) for pk, run, task, graph in rows if pk in won and run and graph],
         now=now,
     )
     wake_after_commit(queues)
-    return asked + max(already, 0) + len(won)
+    return len(won)
 
 
-def announce(execution_ids: Collection[int]) -> None:
-    """Send `execution_finished` for outcomes, inside the transaction that recorded them."""
-    if execution_ids and execution_finished.has_listeners(Execution):
-        rows = Execution.objects.filter(pk__in=execution_ids).select_related("task").order_by("pk")
-        # Whoever listens may find by the ids alone that the rows are of no interest, and spare the reading.
-        executions = SimpleLazyObject(lambda: list(rows))
-        execution_finished.send(Execution, execution_ids=list(execution_ids), executions=executions)
+def announce(outcomes: Mapping[int, int]) -> None:
+    """Send `execution_finished` for outcomes, inside the transaction that recorded them.
+
+    Args:
+        outcomes: execution to task, primary keys.
+    """
+    if outcomes and execution_finished.has_listeners(Execution):
+        ids = list(outcomes)
+        # Lazy: a receiver may decide from the tasks alone that it does not need the rows.
+        executions = SimpleLazyObject(
+            lambda: list(Execution.objects.filter(pk__in=ids).select_related("task").order_by("pk"))
+        )
+        execution_finished.send(
+            Execution, execution_ids=ids, task_pks=set(outcomes.values()), executions=executions
+        )
 
 
 def append_log(pieces: Sequence[LogPiece], *, left_out: Sequence[tuple[int, int, int]] = ()) -> None:
-    """Store output of executions that still run under the claims that wrote it.
+    """Store output of executions that still run under the claim that wrote it.
 
     Args:
-        left_out: (execution id, from, to): pieces that lie within these bytes fell out of the kept tail.
+        left_out: (execution id, from, to): pieces within these bytes are no longer part of the kept tail.
     """
     with transaction.atomic():
         held = set(
@@ -280,7 +294,7 @@ def append_log(pieces: Sequence[LogPiece], *, left_out: Sequence[tuple[int, int,
 
 
 def _drop_pieces(left_out: Sequence[tuple[int, int, int]]) -> None:
-    """Delete the pieces between head and tail; what reaches into the tail stays whole."""
+    """Delete the pieces between head and tail; a piece that reaches into the tail is kept."""
     for execution_id, start, end in left_out:
         pieces = ExecutionLog.objects.filter(execution=execution_id, offset__gte=start, offset__lt=end)
         pieces.filter(offset__lte=end - F("size")).delete()
@@ -289,7 +303,7 @@ def _drop_pieces(left_out: Sequence[tuple[int, int, int]]) -> None:
 def _store_pieces(pieces: Sequence[LogPiece]) -> None:
     ExecutionLog.objects.bulk_create(
         [
-            ExecutionLog(execution_id=p.execution_id, offset=p.offset, size=p.size, text=p.text)
+            ExecutionLog(execution_id=p.execution_id, offset=p.offset, size=p.size, text=p.text, raw=p.raw)
             for p in pieces
         ],
         ignore_conflicts=True,

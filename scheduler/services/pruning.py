@@ -1,4 +1,4 @@
-"""Retention: old executions go, in small steps that never hold the database for long."""
+"""Retention: delete old executions in small steps that never lock the database for long."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from django.db.models import Exists, OuterRef, QuerySet, Subquery
 
 from scheduler.choices import RAN, Status
 from scheduler.models import Execution, ExecutionLog, Process, Run, RunGraph, Task
+from scheduler.services import audit, limits, sessions
 from scheduler.signals import history_pruned
 
 STEP = 1000
@@ -21,23 +22,23 @@ STEP_BYTES = 32 << 20  # of logs
 
 @dataclass(frozen=True)
 class Pruned:
-    """What was done: how many executions went, and whether none is left that should go."""
+    """The number of deleted executions, and whether no expired ones are left."""
 
     executions: int
     is_done: bool
 
 
 def prune(now: datetime, *, days: int | None = None, seconds: float = float("inf")) -> Pruned:
-    """Delete executions that ended before their retention, with their logs and empty runs.
+    """Delete executions past their retention, with their logs and empty runs.
 
-    Of each task its latest execution, its latest success and its latest outcome stay: whether a dependency is met, a
-    deadline was kept or a streak goes on is decided by them.
+    The latest execution, success and outcome of each task are kept: dependencies, deadlines and failure streaks are
+    computed from them.
 
-    Sends `history_pruned` when nothing is left.
+    Sends `history_pruned` when all expired executions are deleted.
 
     Args:
-        days: the retention of tasks that have none of their own; default from the settings.
-        seconds: stop after about so long; who has other things to do calls again later.
+        days: retention of tasks without their own; default from the settings.
+        seconds: stop after about this time; call again to continue.
     """
     end = monotonic() + seconds
     general = settings.SCHEDULER_HISTORY_DAYS if days is None else days
@@ -51,12 +52,14 @@ def prune(now: datetime, *, days: int | None = None, seconds: float = float("inf
                 return Pruned(total, is_done=False)
     RunGraph.objects.exclude(Exists(Run.objects.filter(graph=OuterRef("pk")))).delete()
     Process.objects.filter(heartbeat_at__lt=now - timedelta(days=1), executions=None).delete()
+    for prune_access in (audit.prune, limits.prune, sessions.prune):
+        prune_access(now)
     history_pruned.send(Execution, older_than=now - timedelta(days=general))
     return Pruned(total, is_done=True)
 
 
 def _decisive() -> set[int]:
-    """Return the executions that decisions still need, at most three of each task; each is found by its index."""
+    """Return the executions that later decisions depend on (at most three per task), by index lookups."""
     own = Execution.objects.filter(task=OuterRef("pk"))
     newest = own.newest_first().values("pk")[:1]
     success = own.filter(status=Status.SUCCESS).newest_first().values("pk")[:1]
@@ -66,7 +69,7 @@ def _decisive() -> set[int]:
 
 
 def _step(old: QuerySet[Execution], kept: Collection[int]) -> list[int]:
-    """Return the next executions to be deleted in one transaction: STEP of them, fewer when their logs are long."""
+    """Return the next executions to delete in one transaction: STEP of them, fewer if their logs are large."""
     pks: list[int] = []
     size = 0
     for pk, log_size in old.values_list("pk", "log_size")[: STEP + len(kept)].iterator():
@@ -82,11 +85,11 @@ def _step(old: QuerySet[Execution], kept: Collection[int]) -> list[int]:
 
 
 def _old(now: datetime, general: int, own: dict[int, int]) -> Iterator[QuerySet[Execution]]:
-    # What a run that goes on is decided by stays until its end.
+    # Decisions in an open run depend on its executions: keep them until it ends.
     going_on = Execution.objects.active().filter(run__isnull=False).values("run")
     terminal = Execution.objects.terminal().exclude(run__in=going_on).order_by("queued_at")
     limit = now - timedelta(days=general)
-    # Found by the index of queued_at; what was queued long ago may have ended just now.
+    # The condition on queued_at uses its index; an execution queued long ago may have ended just now.
     yield terminal.filter(queued_at__lt=limit, finished_at__lt=limit).exclude(task__in=own)
     for task, days in own.items():
         limit = now - timedelta(days=days)

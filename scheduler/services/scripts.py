@@ -1,4 +1,4 @@
-"""New tasks from a template: the definition and its first script together, or neither."""
+"""Creation of tasks from a template: write the definition and its first script, or neither."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ from django.conf import settings
 from django.db import transaction
 
 from scheduler.config_file import TaskSpec
+from scheduler.config_file.reasons import Code
+from scheduler.engine.reasons import Reason
 from scheduler.exceptions import ConflictError
 from scheduler.models import Task
+from scheduler.services.folders import remember_folders
 from scheduler.services.tasks import save_task
 
 if TYPE_CHECKING:
@@ -63,19 +66,20 @@ TEXTS: dict[Kind, str] = {"python": PYTHON, "shell": SHELL}
 
 
 def create_from_template(spec: TaskSpec, *, kind: Kind, user: AbstractBaseUser | None, now: datetime) -> Task:
-    """Create the task of `spec` and its script in the folder of the task; nothing is ever overwritten.
+    """Create the task of `spec` and its script in the folder of the task; never overwrite a file.
 
     Raises:
-        ConfigError: the definition is refused.
-        ConflictError: the script is there already, or the folder cannot be written.
+        ConfigError: the definition is invalid.
+        ConflictError: the script exists already, or the folder cannot be written.
     """
     written: Path | None = None
     try:
         with transaction.atomic():
             task = save_task(spec, task=None, user=user, now=now)
             written = write_script(spec["task_id"], FILES[kind], TEXTS[kind])
+            remember_folders([task.pk])
     except BaseException:
-        if written is not None:  # the transaction failed at its end: the script must not stay behind
+        if written is not None:  # the transaction failed at commit: remove the script
             with suppress(OSError):
                 written.unlink()
         raise
@@ -85,10 +89,10 @@ def create_from_template(spec: TaskSpec, *, kind: Kind, user: AbstractBaseUser |
 def write_script(task_id: str, name: str, text: str) -> Path:
     """Write a script in the folder of a task and return its path.
 
-    The folder is opened without following a link, and the file made within it only if it is new.
+    The folder is opened without following a link, and the file is created in it only if it does not exist.
 
     Raises:
-        ConflictError: the script is there already, or the folder cannot be written.
+        ConflictError: the script exists already, or the folder cannot be written.
     """
     path = Path(settings.SCHEDULER_TASKS_DIR) / task_id / name
     try:
@@ -101,7 +105,9 @@ def write_script(task_id: str, name: str, text: str) -> Path:
         finally:
             os.close(folder)
     except FileExistsError as error:
-        raise ConflictError(f"{task_id}/{path.name} is there already and is not overwritten") from error
+        raise ConflictError(Reason(Code.SCRIPT_EXISTS, {"path": f"{task_id}/{path.name}"})) from error
     except OSError as error:
-        raise ConflictError(f"{task_id}/{path.name} cannot be written: {error.strerror}") from error
+        raise ConflictError(
+            Reason(Code.SCRIPT_NOT_WRITABLE, {"path": f"{task_id}/{path.name}", "error": error.strerror})
+        ) from error
     return path

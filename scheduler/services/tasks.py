@@ -1,4 +1,4 @@
-"""Writing task definitions: each write checks the whole graph under one lock and leaves a revision."""
+"""Writes of task definitions: each write checks the whole graph under one lock and adds a revision."""
 
 from __future__ import annotations
 
@@ -8,19 +8,37 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from django.db import connection, transaction
-from django.db.models import F, Max, OuterRef, Q, Subquery
-from django.utils.translation import gettext as _
+from django.db.models import F, Max, OuterRef, Subquery
 
 from scheduler.choices import Status
-from scheduler.config_file import ConfigError, ConfigProblem, TaskSpec, cycle_finding, find_unknown
-from scheduler.engine.dependencies import find_cycle
-from scheduler.engine.schedules import next_slot, parse_schedule
+from scheduler.config_file import (
+    ConfigError,
+    ConfigProblem,
+    TaskSpec,
+    complete_spec,
+    cycle_finding,
+    diff_spec,
+    find_unknown,
+)
+from scheduler.config_file.reasons import Code as Refusal
+from scheduler.engine.exit_codes import with_outcome
+from scheduler.engine.graphs import find_cycle
+from scheduler.engine.reasons import Code, Reason
 from scheduler.exceptions import ConflictError
 from scheduler.models import Execution, Task, TaskDependency, TaskRevision
+from scheduler.services.dispatch import record_before_change
 from scheduler.services.downstream import lock_downstream
+from scheduler.services.folders import has_folder
 from scheduler.services.outcomes import cancel_all
+from scheduler.services.rescheduling import (
+    first_slot,
+    has_new_slots,
+    leave_schedules,
+    lock_for_change,
+    recorded_until,
+)
 from scheduler.signals import tasks_deleted, tasks_written
-from scheduler.specs import FIELDS, apply_spec, task_to_spec
+from scheduler.task_mapping import FIELDS, apply_spec, task_to_spec
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
@@ -30,16 +48,16 @@ GRAPH_LOCK = 7_305_101
 
 @dataclass(frozen=True)
 class Definition:
-    """A task to be written: `task` is None when it is new."""
+    """A task to write: `task` is None if it is new."""
 
     task: Task | None
     spec: TaskSpec
 
 
 def lock_graph() -> None:
-    """Let one transaction at a time change definitions, so that two edits cannot make a cycle together.
+    """Serialise changes of definitions, so that two concurrent edits cannot form a cycle.
 
-    SQLite needs nothing: its transactions begin IMMEDIATE, one writer at a time.
+    A no-op on SQLite, whose transactions begin IMMEDIATE with a single writer.
     """
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
@@ -49,6 +67,8 @@ def lock_graph() -> None:
 def save_task(spec: TaskSpec, *, task: Task | None, user: AbstractBaseUser | None, now: datetime) -> Task:
     """Create a task, or change `task` (its id included), with its dependencies and a revision.
 
+    An unchanged task is not written and keeps its next run.
+
     Raises:
         ConfigError: the id is taken, an upstream is unknown, or the dependencies would form a cycle.
     """
@@ -57,11 +77,21 @@ def save_task(spec: TaskSpec, *, task: Task | None, user: AbstractBaseUser | Non
         problems = find_problems([Definition(task, spec)])
         if problems:
             raise ConfigError([problem for _index, problem in problems])
+        fresh: Task | None = None if task is None else Task.objects.filter(pk=task.pk).first()
+        if fresh is not None and _says(fresh, spec):
+            return fresh
         return write_definitions([Definition(task, spec)], user=user, now=now)[0]
 
 
+def _says(task: Task, spec: TaskSpec) -> bool:
+    """Return whether a stored task equals `spec`; False if its schedule was broken, so that it is retried."""
+    return (
+        task.revision_id is not None and not task.schedule_error and not diff_spec(task_to_spec(task), spec)
+    )
+
+
 def find_problems(definitions: Sequence[Definition]) -> list[tuple[int, ConfigProblem]]:
-    """Return what is wrong with `definitions` together with all other tasks, each with its index."""
+    """Validate `definitions` together with all other tasks; return each problem with the index of its definition."""
     taken = dict(Task.objects.values_list("task_id", "pk"))
     own = {d.task.pk: d.spec["task_id"] for d in definitions if d.task is not None}
     known = {name for name, pk in taken.items() if pk not in own} | {d.spec["task_id"] for d in definitions}
@@ -69,9 +99,8 @@ def find_problems(definitions: Sequence[Definition]) -> list[tuple[int, ConfigPr
     for index, d in enumerate(definitions):
         name = d.spec["task_id"]
         if name in taken and taken[name] not in own:
-            problems.append(
-                (index, problem("task_id", f'the task id "{name}" is taken', name, "an id not in use"))
-            )
+            taken_by = Reason(Refusal.ID_TAKEN, {"name": name})
+            problems.append((index, problem("task_id", taken_by, name, Reason(Refusal.FREE_ID))))
         upstreams = d.spec["task_dependencies"]
         problems += [(index, finding.as_problem("")) for finding in find_unknown(upstreams, known)]
         if name in upstreams:
@@ -80,7 +109,7 @@ def find_problems(definitions: Sequence[Definition]) -> list[tuple[int, ConfigPr
 
 
 def _problems_of_renaming(definitions: Sequence[Definition]) -> list[tuple[int, ConfigProblem]]:
-    """Refuse the id of a deleted task for another one: its history is kept under it."""
+    """Reject the id of a deleted task for another task: it identifies the history of the deleted one."""
     wanted = {
         d.spec["task_id"]: (index, d.task.pk) for index, d in enumerate(definitions) if d.task is not None
     }
@@ -90,9 +119,9 @@ def _problems_of_renaming(definitions: Sequence[Definition]) -> list[tuple[int, 
             wanted[name][0],
             problem(
                 "task_id",
-                f'the task id "{name}" belongs to the history of a deleted task',
+                Reason(Refusal.ID_OF_DELETED, {"name": name}),
                 name,
-                "an id that was never used",
+                Reason(Refusal.UNUSED_ID),
             ),
         )
         for name, pk in deleted.values_list("task_id", "pk")
@@ -100,11 +129,9 @@ def _problems_of_renaming(definitions: Sequence[Definition]) -> list[tuple[int, 
     ]
 
 
-def problem(path: str, message: str, found: str, allowed: str) -> ConfigProblem:
+def problem(path: str, why: Reason, found: str, allowed: Reason) -> ConfigProblem:
     """Return a problem without a position, for forms and the API."""
-    return ConfigProblem(
-        file="", line=None, column=None, path=path, message=message, found=found, allowed=allowed
-    )
+    return ConfigProblem("", None, None, path, why, found, allowed)
 
 
 def _cycle_problems(
@@ -131,27 +158,32 @@ def write_definitions(
 ) -> list[Task]:
     """Write checked definitions, their edges and revisions, in the transaction of the caller; send `tasks_written`."""
     present = [d.task.pk for d in definitions if d.task is not None]
-    lock_downstream((), tasks=present)
-    # Read again under the lock: a dispatcher may have moved a task on to its next slot meanwhile.
+    lock_for_change(present)
+    # Read again under the lock: a dispatcher may have advanced a task to its next slot.
     rows = Task.all_objects.in_bulk(present)
+    until = leave_schedules(
+        [(rows[d.task.pk], d.spec) for d in definitions if d.task and d.task.pk in rows], now
+    )
     revivable = {
         task.task_id: task
         for task in Task.all_objects.exclude(deleted_at=None).filter(
             task_id__in=[d.spec["task_id"] for d in definitions]
         )
     }
+    until |= recorded_until(list(revivable.values()))
     tasks: list[Task] = []
     for d in definitions:
-        # A task that was deleted comes back under its id, with its history.
+        # A new task with the id of a deleted one restores its row and history.
         task = (rows.get(d.task.pk) if d.task else revivable.get(d.spec["task_id"])) or Task()
-        is_rescheduled = task.pk is None or task.deleted_at is not None or _has_new_slots(task, d.spec)
+        is_rescheduled = task.pk is None or task.deleted_at is not None or has_new_slots(task, d.spec)
         apply_spec(task, d.spec)
+        task.has_folder = (task.has_folder and task.deleted_at is None) or has_folder(task.task_id)
         task.deleted_at = None
         if is_rescheduled:
-            task.next_run_at = first_slot(task, now)
+            task.next_run_at = first_slot(task, max(now, until.get(task.pk or 0, now)))
             task.schedule_error = ""
         tasks.append(task)
-    attributes = [*FIELDS.values(), "next_run_at", "schedule_error", "deleted_at", "updated_at"]
+    attributes = [*FIELDS.values(), "next_run_at", "schedule_error", "has_folder", "deleted_at", "updated_at"]
     for task in tasks:
         task.updated_at = now
     old = [task for task in tasks if task.pk is not None]
@@ -161,22 +193,6 @@ def write_definitions(
     _write_revisions(tasks, definitions, user=user)
     tasks_written.send(Task, tasks=tasks)
     return tasks
-
-
-def _has_new_slots(task: Task, spec: TaskSpec) -> bool:
-    return (
-        task.schedule != spec["task_schedule"]
-        or task.timezone != spec["task_timezone"]
-        or task.enabled != spec["task_enabled"]
-        or bool(task.schedule_error)
-    )
-
-
-def first_slot(task: Task, now: datetime) -> datetime | None:
-    """Return the first slot of `task` after `now`, or None when it is disabled or has no schedule."""
-    if not task.enabled or not task.schedule:
-        return None
-    return next_slot(parse_schedule(task.schedule, task.zone), now)
 
 
 def _write_edges(tasks: Sequence[Task], definitions: Sequence[Definition]) -> None:
@@ -220,7 +236,7 @@ def _write_revisions(
 
 
 def set_enabled(task: Task, enabled: bool, *, user: AbstractBaseUser | None, now: datetime) -> Task:
-    """Switch the schedule of `task` on or off; what is queued or running goes on."""
+    """Enable or disable the schedule of `task`; disabling skips the executions that it has queued."""
     with transaction.atomic():
         lock_graph()
         fresh = Task.objects.get(pk=task.pk)
@@ -229,15 +245,31 @@ def set_enabled(task: Task, enabled: bool, *, user: AbstractBaseUser | None, now
         return write_definitions([Definition(fresh, spec)], user=user, now=now)[0]
 
 
+def set_outcome_of_exit(
+    task: Task, exit_code: int, outcome: Status, *, user: AbstractBaseUser | None, now: datetime
+) -> Task:
+    """Map one exit code of `task` to `outcome` from its next execution on; other codes are unchanged.
+
+    Raises:
+        Task.DoesNotExist: it was deleted concurrently.
+    """
+    with transaction.atomic():
+        lock_graph()
+        fresh = Task.objects.get(pk=task.pk)
+        spec = task_to_spec(fresh)
+        spec["task_exit_codes"] = with_outcome(exit_code, outcome, fresh.exit_codes)
+        return write_definitions([Definition(fresh, spec)], user=user, now=now)[0]
+
+
 def delete_task(task: Task, *, user: AbstractBaseUser | None, now: datetime) -> None:
-    """Take `task` away with its edges; its history stays. What is queued is cancelled, what runs ends by itself."""
+    """Soft-delete `task` and its edges, keeping its history; cancel queued executions and let running ones finish."""
     with transaction.atomic():
         lock_graph()
         delete_tasks([task.pk], by=str(user) if user else "import", now=now)
 
 
 def delete_tasks(task_pks: Sequence[int], *, by: str, now: datetime) -> None:
-    """Take several tasks away, in the transaction of the caller; what depended on them gets a new revision.
+    """Soft-delete several tasks in the transaction of the caller; their downstream tasks get a new revision.
 
     Sends `tasks_deleted`.
     """
@@ -245,24 +277,29 @@ def delete_tasks(task_pks: Sequence[int], *, by: str, now: datetime) -> None:
         Task.objects.filter(upstreams__in=task_pks).exclude(pk__in=task_pks).distinct().order_by("pk")
     )
     queued = Execution.objects.filter(task__in=task_pks, status=Status.QUEUED)
-    places = queued.filter(run__isnull=False).values_list("run_id", "task_id")
-    lock_downstream(places, tasks=[*task_pks, *(task.pk for task in left)])
+    run_tasks = queued.filter(run__isnull=False).values_list("run_id", "task_id")
+    lock_downstream(run_tasks, tasks=[*task_pks, *(task.pk for task in left)])
+    record_before_change(list(Task.objects.filter(pk__in=task_pks)), now, change="deleted")
     TaskDependency.objects.filter(downstream__in=task_pks).delete()
     TaskDependency.objects.filter(upstream__in=task_pks).delete()
     Task.objects.filter(pk__in=task_pks).update(deleted_at=now, next_run_at=None, updated_at=now)
     _write_revisions(left, [Definition(task, task_to_spec(task)) for task in left], user=None)
-    cancel_all(list(queued.values_list("pk", flat=True)), reason=f"task deleted by {by}", now=now)
+    cancel_all(
+        list(queued.values_list("pk", flat=True)),
+        reason=Reason(Code.CANCELLED_BY_DELETION, {"user": by}),
+        now=now,
+    )
     tasks_deleted.send(Task, task_pks=list(task_pks))
 
 
 @dataclass(frozen=True)
 class Restoration:
-    """What bringing a deleted task back means.
+    """The effects of restoring a deleted task.
 
     Attributes:
-        spec: the task as it was, depending on those of its upstreams that are still there.
-        lost: upstreams that are not.
-        downstreams: tasks that lost it as an upstream in their latest change, and depend on it again.
+        spec: the last definition, with the upstreams that still exist.
+        lost: upstreams that no longer exist.
+        downstreams: tasks that lost it as an upstream in their latest change, and will depend on it again.
     """
 
     spec: TaskSpec
@@ -274,12 +311,12 @@ def plan_restoration(task: Task) -> Restoration:
     """Return what `restore_task` would write.
 
     Raises:
-        ConflictError: the task is not deleted, or nothing is known of how it was.
+        ConflictError: the task is not deleted, or has no stored revision.
     """
     fresh = Task.all_objects.select_related("revision").get(pk=task.pk)
     if fresh.deleted_at is None or fresh.revision is None:
-        raise ConflictError(_("Task %(task)s is there already.") % {"task": fresh.task_id})
-    spec: Any = dict(fresh.revision.spec)
+        raise ConflictError(Reason(Code.TASK_NOT_DELETED, {"task": fresh.task_id}))
+    spec: Any = complete_spec(fresh.revision.spec)
     wanted = spec["task_dependencies"]
     present = set(Task.objects.filter(task_id__in=wanted).values_list("task_id", flat=True))
     spec |= {"task_id": fresh.task_id, "task_dependencies": [name for name in wanted if name in present]}
@@ -299,11 +336,11 @@ def _lost_in(revision: TaskRevision, task_id: str) -> bool:
 
 
 def restore_task(task: Task, *, user: AbstractBaseUser | None, now: datetime) -> Task:
-    """Bring a deleted task back as it was, with its edges to tasks that are still there; what was cancelled stays so.
+    """Restore a deleted task with its edges to existing tasks; cancelled executions stay cancelled.
 
     Raises:
         ConflictError: it is not deleted.
-        ConfigError: its dependencies would form a cycle now, or it is not valid any more.
+        ConfigError: its dependencies would form a cycle, or its definition is no longer valid.
     """
     with transaction.atomic():
         lock_graph()
@@ -317,46 +354,3 @@ def restore_task(task: Task, *, user: AbstractBaseUser | None, now: datetime) ->
         if problems:
             raise ConfigError([problem for _index, problem in problems])
         return write_definitions(definitions, user=user, now=now)[0]
-
-
-def follow_zones(now: datetime) -> int:
-    """Move tasks to the next slot that their zone makes now; return how many had another one.
-
-    Their slots were computed when SCHEDULER_TIME_ZONE, or the zone database, was perhaps another one.
-    """
-    moved = 0
-    for task in Task.objects.filter(enabled=True, schedule_error="", next_run_at__gt=now).exclude(
-        schedule=""
-    ):
-        try:
-            slot = first_slot(task, now)
-        except ValueError:  # told when it is due
-            continue
-        if slot is None or slot == task.next_run_at:
-            continue
-        recorded = Execution.objects.slots().filter(Q(scheduled_for__gte=slot) | Q(covers_until__gte=slot))
-        if not recorded.filter(task=task).exists():  # there are some when the clock was put back
-            unchanged = Task.objects.filter(
-                pk=task.pk, next_run_at=task.next_run_at, revision=task.revision_id
-            )
-            moved += unchanged.update(next_run_at=slot)
-    return moved
-
-
-def reschedule_broken(now: datetime) -> None:
-    """Let tasks that were set aside be tried again, and plan those that have a schedule and no next slot.
-
-    What could not be written may have failed for a passing reason: its slots are still there and get their records.
-    Rows without a slot come from a restored backup or another tool, or their schedule could not be read: when it can
-    be read again, they go on.
-    """
-    enabled = Task.objects.filter(enabled=True)
-    enabled.exclude(schedule_error="").filter(next_run_at__isnull=False).update(schedule_error="")
-    for task in enabled.filter(next_run_at=None).exclude(schedule="")[:1000]:
-        try:
-            slot, error = first_slot(task, now), ""
-        except ValueError as bad:
-            slot, error = None, str(bad)
-        if (slot, error) != (None, task.schedule_error):
-            unchanged = Task.objects.filter(pk=task.pk, next_run_at=None, revision=F("revision"))
-            unchanged.update(next_run_at=slot, schedule_error=error)

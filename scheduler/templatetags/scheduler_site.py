@@ -1,9 +1,8 @@
-"""Filters of the site: pills, instants, durations and the strip of executions."""
+"""Template filters for statuses, times, durations, reasons and logs."""
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING
@@ -20,10 +19,11 @@ from django.utils.translation import gettext as _
 
 from scheduler.charts import Bar, outcome_strip
 from scheduler.choices import RunStatus, Status
-from scheduler.descriptions import describe_schedule
-from scheduler.engine.zones import shown_zone
-from scheduler.phrases import retold
-from scheduler.sentences import clock
+from scheduler.engine.reasons import Reason
+from scheduler.engine.zones import display_zone
+from scheduler.wording.reasons import told, told_linked
+from scheduler.wording.schedules import describe_schedule
+from scheduler.wording.task_status import clock, schedule_problem
 
 if TYPE_CHECKING:
     from scheduler.models import Execution, Task
@@ -31,15 +31,12 @@ if TYPE_CHECKING:
 register = template.Library()
 
 STRIP = 30  # executions
-NAMED = re.compile(
-    r"(?:(?<!\w)(?:(?P<execution>[Ee]xecution)|run)|(?P<zh>执行)|运行) (?P<pk>[0-9]{1,18})(?!\w)"
-)
-"""An execution or a run, as the sentences about a task name it in the languages of the site."""
+LINKED = ("execution", "run")  # parameters of reasons that link to pages
 
 
 @register.filter
 def pill(status: str | None) -> SafeString:
-    """Return the coloured word for a status; a dash for none."""
+    """Return a coloured label for a status; a dash for none."""
     if not status:
         return format_html('<span class="s-pill s-none">{}</span>', _("Never ran"))
     word = Status(status)
@@ -48,7 +45,7 @@ def pill(status: str | None) -> SafeString:
 
 @register.filter
 def run_pill(status: str) -> SafeString:
-    """Return the coloured word for the status of a run."""
+    """Return a coloured label for the status of a run."""
     word = RunStatus(status)
     look = Status.TECHNICAL_FAILURE if word == RunStatus.FAILED else word
     return format_html('<span class="s-pill s-{}">{}</span>', look.value, word.label)
@@ -56,7 +53,7 @@ def run_pill(status: str) -> SafeString:
 
 @register.filter
 def instant(at: datetime | None, zone: str = "") -> SafeString:
-    """Return an instant as text in `zone`, by default that of the installation; the browser knows it too."""
+    """Return an instant as text in `zone` (default: the installation's), in a machine-readable element."""
     if at is None:
         return mark_safe("–")
     return format_html(
@@ -66,7 +63,7 @@ def instant(at: datetime | None, zone: str = "") -> SafeString:
 
 @register.filter
 def moment(at: datetime | None, zone: str = "") -> SafeString:
-    """Return an instant as people say it, with the zone; all of it shows when it is pointed at."""
+    """Return an instant in human-readable form with the zone, and in full as tooltip."""
     if at is None:
         return mark_safe("–")
     place = zone or settings.SCHEDULER_TIME_ZONE
@@ -76,18 +73,18 @@ def moment(at: datetime | None, zone: str = "") -> SafeString:
         at.isoformat(timespec="milliseconds"),
         local_text(at, place),
         words,
-        f"{at.astimezone(shown_zone(place)):%Z}",
+        f"{at.astimezone(display_zone(place)):%Z}",
     )
 
 
 def local_text(at: datetime, zone: str = "") -> str:
-    """Return an instant as clocks in `zone` show it, with the name of the offset."""
-    return f"{at.astimezone(shown_zone(zone or settings.SCHEDULER_TIME_ZONE)):%Y-%m-%d %H:%M:%S %Z}"
+    """Return an instant as local time in `zone`, with the name of the offset."""
+    return f"{at.astimezone(display_zone(zone or settings.SCHEDULER_TIME_ZONE)):%Y-%m-%d %H:%M:%S %Z}"
 
 
 @register.filter
 def relative(at: datetime | None) -> SafeString:
-    """Return an element that the browser fills with “in 5 minutes” and keeps true."""
+    """Return an element that the browser fills with “in 5 minutes” and keeps up to date."""
     if at is None:
         return mark_safe("")
     return format_html('<time class="s-quiet" data-relative datetime="{}"></time>', at.isoformat())
@@ -95,7 +92,7 @@ def relative(at: datetime | None) -> SafeString:
 
 @register.filter
 def iso(at: datetime) -> str:
-    """Return an instant for the scripts of a page."""
+    """Return an instant in ISO format, for scripts."""
     return at.isoformat(timespec="milliseconds")
 
 
@@ -109,7 +106,7 @@ def ticking(since: datetime | None) -> SafeString:
 
 @register.filter
 def duration(seconds: float | None) -> str:
-    """Return seconds as people say them: ``0.31 s``, ``12 s``, ``3 m 05 s``, ``2 h 07 m``; times.js says the same."""
+    """Return seconds as text: ``0.31 s``, ``12 s``, ``3 m 05 s``, ``2 h 07 m``; the same as in times.js."""
     if seconds is None:
         return "–"
     whole = int(seconds)
@@ -130,7 +127,7 @@ def in_words(task: Task) -> str:
 
 
 def language_of_schedules() -> str:
-    """Return which of the languages of schedules the reader has chosen."""
+    """Return the language for schedule descriptions, from that of the reader."""
     return "zh-hans" if (get_language() or "en").startswith("zh") else "en"
 
 
@@ -138,11 +135,11 @@ def strip(executions: Sequence[Execution], most: int = STRIP, *, zone: str) -> S
     """Return the latest executions as `most` bars: height is duration, colour is outcome, each a link.
 
     Args:
-        zone: that of the task, in which the instants in the titles are told.
+        zone: the task's zone, used for instants in the titles.
     """
     # Resolved once: a list of tasks has hundreds of bars.
     before, after = reverse("admin:scheduler_execution_change", args=[0]).rsplit("0", 1)
-    told_in = shown_zone(zone)
+    told_in = display_zone(zone)
     labels = {status: str(Status(status).label) for status in {row.status for row in executions}}
     bars = [
         Bar(
@@ -153,35 +150,39 @@ def strip(executions: Sequence[Execution], most: int = STRIP, *, zone: str) -> S
     return outcome_strip(bars, slots=max(len(bars), STRIP), label=_("Latest executions"))
 
 
-@register.filter(name="retold")
-def retold_filter(text: str | None) -> str:
-    """Return what engine, validator or a channel said in the language of the reader."""
-    return retold(text or "")
+@register.filter(name="told")
+def told_filter(reason: Reason | None) -> str:
+    """Return a reason in the language of the reader."""
+    return told(reason)
+
+
+@register.filter(name="schedule_problem")
+def schedule_problem_filter(task: Task) -> str:
+    """Return why the schedule of a task is invalid."""
+    return schedule_problem(task)
 
 
 @register.filter
-def linked(sentence: str) -> SafeString:
-    """Return a sentence as text in which each execution and run that it names is a link."""
-    return mark_safe(NAMED.sub(_link_to, escape(sentence)))  # noqa: S308
+def linked(reason: Reason) -> SafeString:
+    """Return a reason in the language of the reader, with links to its executions and runs."""
+    return told_linked(reason, _address)
 
 
-def _link_to(found: re.Match[str]) -> str:
-    page = "execution" if found["execution"] or found["zh"] else "run"
-    address = reverse(f"admin:scheduler_{page}_change", args=[int(found["pk"])])
-    return f'<a class="s-link" href="{address}">{found[0]}</a>'
+def _address(name: str, value: object) -> str | None:
+    return reverse(f"admin:scheduler_{name}_change", args=[value]) if name in LINKED and value else None
 
 
 @register.filter
 def bytes_text(size: int | None) -> str:
-    """Return a number of bytes in the unit that people would use."""
+    """Return a size in bytes in a readable unit."""
     return "–" if size is None else filesizeformat(size)
 
 
 @register.filter
 def log_text(text: str) -> SafeString:
-    """Return a piece of a log as the content of a ``pre``: the browser would make lines of carriage returns.
+    """Return a piece of a log as the content of a ``pre``: browsers convert carriage returns to line breaks.
 
-    It would also leave out a line end at the very beginning, so there is one more.
+    A line feed is prepended, because browsers drop one at the start of a ``pre``.
 
     Source: HTML, "Preprocessing the input stream" and the start tag "pre" of "The rules for parsing tokens".
     """
@@ -190,13 +191,13 @@ def log_text(text: str) -> SafeString:
 
 @register.filter
 def json_text(value: object) -> str:
-    """Return a value as one line of JSON; a text as it is."""
+    """Return a value as JSON on one line; strings unchanged."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 @register.simple_tag
 def time_zones() -> list[str]:
-    """Return the names that a time zone may have, sorted."""
+    """Return the names of all time zones, sorted."""
     return sorted(available_timezones() - {"localtime", "posixrules"})
 
 

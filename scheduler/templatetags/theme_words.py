@@ -1,4 +1,4 @@
-"""Words of the theme, which brings no Chinese: named here so that the catalogue of this project has them."""
+"""Strings of the theme, which has no Chinese translation, listed for this project's catalogue."""
 
 from django.utils.translation import gettext_noop
 
@@ -24,7 +24,8 @@ WORDS = (
     gettext_noop("No results matching your query"),
     gettext_noop("Previous"),
     gettext_noop(
-        "Raw passwords are not stored, so there is no way to see this user’s password, but you can change the password "
+        "Raw passwords are not stored, so there is no way to see this user’s password, but you can change the "
+        "password "
         'using <a href="{}" class="text-primary-600 dark:text-primary-500">this form</a>.'
     ),
     gettext_noop("Reset filters"),

@@ -1,1 +1,1 @@
-"""Pages of the site beyond those that the admin brings: each reads by selectors and renders."""
+"""Views of the site in addition to the admin's own: each reads through selectors and renders."""

@@ -1,4 +1,4 @@
-"""The list of tasks: cards or a table, with what each needs to be judged at a glance."""
+"""The list of tasks as cards or a table."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from scheduler import selectors
 from scheduler.choices import FAILED, Status
 from scheduler.models import Execution, Task
-from scheduler.querysets import TaskQuerySet
-from scheduler.sentences import Sentence, status_sentence
+from scheduler.models.querysets import TaskQuerySet
+from scheduler.selectors.executions import recent_executions
+from scheduler.selectors.tasks import find_tasks, with_last_status
 from scheduler.templatetags.scheduler_site import STRIP, strip
 from scheduler.views.shell import (
     choice,
@@ -34,6 +34,7 @@ from scheduler.views.shell import (
     text_of,
     whole_number,
 )
+from scheduler.wording.task_status import Sentence, status_sentence
 
 PAGE = 24
 TAGS_SHOWN = 15
@@ -44,7 +45,7 @@ STATES = ("failing", "running", "waiting", "ok", "paused", "never", "broken")
 
 @dataclass(frozen=True)
 class TaskCard:
-    """A task as the list shows it."""
+    """A task as a list item."""
 
     task: Task
     sentence: Sentence
@@ -54,7 +55,7 @@ class TaskCard:
 
 def task_cards(tasks: Sequence[Task], present: datetime, *, bars: int = STRIP) -> list[TaskCard]:
     """Return the cards of `tasks` with their latest `bars` executions; two queries."""
-    recent = selectors.recent_executions([task.pk for task in tasks], bars)
+    recent = recent_executions([task.pk for task in tasks], bars)
     return [_card(task, recent[task.pk], present, bars) for task in tasks]
 
 
@@ -64,7 +65,7 @@ def _card(task: Task, rows: Sequence[Execution], present: datetime, bars: int) -
 
 
 def state_filter(state: str) -> Q:
-    """Return which tasks the state of the list names; they come from `with_state`."""
+    """Return the filter for a state of the list; it uses the annotations of `with_state`."""
     return {
         "failing": Q(enabled=True, last_status__in=sorted(FAILED)),
         "running": Q(is_running=True),
@@ -80,14 +81,14 @@ def with_state(rows: TaskQuerySet) -> Any:
     """Annotate `last_status`, and whether an execution runs or waits: for a worker, or for its next attempt."""
     own = Execution.objects.filter(task=OuterRef("pk"))
     running, waiting = own.filter(status=Status.RUNNING), own.filter(status=Status.QUEUED)
-    with_status: Any = selectors.with_last_status(rows)
+    with_status: Any = with_last_status(rows)
     return with_status.annotate(is_running=Exists(running), is_waiting=Exists(waiting))
 
 
 def _states_of(
     last_status: str | None, enabled: bool, schedule_error: str, is_running: bool, is_waiting: bool
 ) -> list[str]:
-    """Return the states that `state_filter` finds a task in."""
+    """Return the states whose `state_filter` matches a task."""
     holds = {
         "all": True,
         "failing": enabled and last_status in FAILED,
@@ -102,7 +103,7 @@ def _states_of(
 
 
 def _counts(rows: TaskQuerySet) -> Counter[str]:
-    """Return how many tasks are in each state, in one query."""
+    """Return the number of tasks per state, in one query."""
     told = ("last_status", "enabled", "schedule_error", "is_running", "is_waiting")
     kinds = with_state(rows).order_by().values_list(*told)
     counts: Counter[str] = Counter()
@@ -112,7 +113,7 @@ def _counts(rows: TaskQuerySet) -> Counter[str]:
 
 
 def _states(counts: Counter[str], chosen: str, base: dict[str, str]) -> list[dict[str, Any]]:
-    """Return the states with their counts; a state without tasks is left out unless it is chosen."""
+    """Return the states with their counts; empty states are omitted unless selected."""
     labels = {
         "": _("All"),
         "failing": _("Failing"),
@@ -137,8 +138,8 @@ def _states(counts: Counter[str], chosen: str, base: dict[str, str]) -> list[dic
 
 
 def tag_links(chosen: str, base: dict[str, str]) -> list[dict[str, Any]]:
-    """Return the tags that most tasks carry, and the chosen one."""
-    # Far fewer lists of tags than tasks.
+    """Return the most used tags, and the selected one."""
+    # Distinct tag lists are far fewer than tasks.
     counts: Counter[str] = Counter()
     for tags, count in Task.objects.order_by().values_list("tags").annotate(count=Count("pk")):
         counts.update(dict.fromkeys(tags, count))
@@ -157,16 +158,16 @@ def tag_links(chosen: str, base: dict[str, str]) -> list[dict[str, Any]]:
 
 
 def _found(request: HttpRequest) -> tuple[dict[str, Any], TaskQuerySet]:
-    """Return what the reader asked for, and the tasks that meet it."""
+    """Return the filters of the request and the matching tasks."""
     state = choice(request, "state", STATES)
     tag, text = text_of(request, "tag", 64), text_of(request, "q", 100)
-    rows: Any = selectors.find_tasks(is_enabled=None, tag=tag or None, text=text or None, statuses=())
+    rows: Any = find_tasks(is_enabled=None, tag=tag or None, text=text or None, statuses=())
     asked = {"state": state, "tag": tag, "q": text}
     return asked, rows
 
 
 def task_list(request: HttpRequest) -> HttpResponse:
-    """Show the tasks; the choice between cards and table is kept in a cookie."""
+    """Show the tasks; a cookie stores the choice between cards and table."""
     require(request, "view_task", "view_execution")
     remembered = request.COOKIES.get(VIEW_COOKIE, "")
     shape = choice(request, "view", VIEWS, remembered if remembered in VIEWS else VIEWS[0])
@@ -230,7 +231,7 @@ def _frame(request: HttpRequest, part: str, digest: str) -> str:
 
 
 def card_part(request: HttpRequest, task: Task) -> HttpResponse:
-    """Return the card or row of one task, for a button that stands on it."""
+    """Return the card or row of one task, as the response to its buttons."""
     shape = request.COOKIES.get(VIEW_COOKIE, "")
     card = task_cards([task], now())[0]
     context = {

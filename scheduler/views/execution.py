@@ -1,8 +1,7 @@
-"""The page of one execution: its log as it comes, the facts, its attempts, and where the same error was before."""
+"""The page of one execution: its live log, facts, attempts, and earlier occurrences of the same error."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
@@ -12,18 +11,21 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from scheduler import selectors
 from scheduler.choices import ACTIVE, FAILED
 from scheduler.models import Execution
-from scheduler.statistics import last_lines, same_failures, typical
-from scheduler.views.places import asked, execution_page_cards
-from scheduler.views.runs import is_resumable
+from scheduler.selectors.executions import recent_executions
+from scheduler.selectors.logs import read_log, read_log_bytes
+from scheduler.selectors.statistics import last_lines, same_failures, typical
+from scheduler.services.runs import is_resumable
+from scheduler.views.extension_points import collect, execution_page_cards
+from scheduler.views.hints import hints_of
 from scheduler.views.shell import live_part, page, query, require, whole_number
 
 FIRST_BYTES = 65_536
 PART_BYTES = 262_144
 ATTEMPTS = 20
 IN_RUN = 60
+LOG_END = 8000  # characters searched for hints
 
 
 def execution_page(request: HttpRequest, pk: int) -> HttpResponse:
@@ -37,12 +39,14 @@ def execution_page(request: HttpRequest, pk: int) -> HttpResponse:
             return HttpResponse(status=204)
         return HttpResponse(facts)
     same, compared = same_failures(execution)
+    part = read_log(execution, tail=FIRST_BYTES, left_out=left_out())
     context = {
         "title": f"{execution.task.name} #{execution.pk}",
         "execution": execution,
         "task": execution.task,
         "facts": facts,
-        "part": selectors.read_log(execution, tail=FIRST_BYTES, left_out=left_out()),
+        "part": part,
+        "hints": hints_of(request, execution, part.text[-LOG_END:]),
         "is_active": execution.status in ACTIVE,
         "attempts": _attempts(execution),
         "of_run": _run(request, execution)[0],
@@ -50,13 +54,13 @@ def execution_page(request: HttpRequest, pk: int) -> HttpResponse:
         "same_count": len(same),
         "compared_count": compared,
         "is_failed": execution.status in FAILED,
-        "cards": list(asked(execution_page_cards, request, execution=execution)),
+        "cards": list(collect(execution_page_cards, request, execution=execution)),
     }
     return page(request, "scheduler/execution.html", context)
 
 
 def left_out() -> str:
-    """Return what stands in a log on a page in the place of output that was not kept; a download says it in English."""
+    """Return the text that replaces dropped output in a log page; downloads use English."""
     return _("[… %(count)d bytes left out …]")
 
 
@@ -65,8 +69,8 @@ def _with_names() -> Any:
 
 
 def _facts(request: HttpRequest, execution: Execution) -> tuple[str, str]:
-    """Return the facts with the buttons, which refresh themselves while the execution goes on."""
-    recent = selectors.recent_executions([execution.task_id], 30)[execution.task_id]
+    """Return the facts with the buttons; they refresh while the execution is active."""
+    recent = recent_executions([execution.task_id], 30)[execution.task_id]
     usual = typical(row for row in recent if row.pk != execution.pk)
     is_active = execution.status in ACTIVE
     may_run = request.user.has_perm("scheduler.run_task")
@@ -88,14 +92,14 @@ def _facts(request: HttpRequest, execution: Execution) -> tuple[str, str]:
 
 
 def _late(execution: Execution) -> float | None:
-    """Return how many seconds after its slot it began."""
+    """Return the delay in seconds between slot and start."""
     if execution.scheduled_for is None or execution.started_at is None or execution.attempt > 1:
         return None
     return max((execution.started_at - execution.scheduled_for).total_seconds(), 0.0)
 
 
 def _attempts(execution: Execution) -> list[tuple[Execution, str]]:
-    """Return all attempts of the task in the run with their last lines; nothing when there is only one."""
+    """Return all attempts of the task in the run with their last lines; empty if there is only one."""
     if execution.run_id is None:
         return []
     rows = list(
@@ -108,7 +112,7 @@ def _attempts(execution: Execution) -> list[tuple[Execution, str]]:
 
 
 def _run(request: HttpRequest, execution: Execution) -> tuple[str, str]:
-    """Return what came before it, what followed, and what else is in the run, which goes on without it."""
+    """Return the preceding and following executions and the others of the run; this part refreshes independently."""
     is_open = execution.run is not None and execution.run.finished_at is None
     context = {
         "execution": execution,
@@ -129,7 +133,7 @@ def _linked(executions: Any) -> list[Execution]:
 
 
 def _in_run(execution: Execution) -> list[Execution]:
-    """Return what else belongs to the run, one row a task, in the order in which it was queued."""
+    """Return the other executions of the run, one per task, in queueing order."""
     if execution.run_id is None:
         return []
     rows = Execution.objects.filter(run=execution.run_id).select_related("task").order_by("queued_at", "pk")
@@ -138,30 +142,20 @@ def _in_run(execution: Execution) -> list[Execution]:
 
 
 def log(request: HttpRequest, pk: int) -> HttpResponseBase:
-    """Return the log as text: all of it as a download, or what is new from an offset, in parts."""
+    """Return the whole log as a download, or the text after an offset, streamed."""
     require(request, "view_execution")
     execution = get_object_or_404(Execution, pk=pk)
     if "offset" not in request.GET:
-        whole = StreamingHttpResponse(_whole_log(execution), content_type="text/plain; charset=utf-8")
+        encoding, written = read_log_bytes(execution)
+        whole = StreamingHttpResponse(written, content_type=f"text/plain; charset={encoding}")
         whole["Content-Disposition"] = f'attachment; filename="execution-{execution.pk}.log"'
         whole["X-Content-Type-Options"] = "nosniff"
         return whole
     offset = whole_number(request, "offset", 0, least=0, most=10**11)
-    part = selectors.read_log(execution, offset=offset, limit=PART_BYTES, left_out=left_out())
+    part = read_log(execution, offset=offset, limit=PART_BYTES, left_out=left_out())
     response = HttpResponse(part.text, content_type="text/plain; charset=utf-8")
     response["X-Content-Type-Options"] = "nosniff"
     response["X-Next-Offset"] = str(part.next_offset)
     response["X-Is-Active"] = "1" if execution.status in ACTIVE else "0"
     response["Cache-Control"] = "no-store"
     return response
-
-
-def _whole_log(execution: Execution) -> Iterator[str]:
-    """Yield a log part by part, so that a large one needs little memory."""
-    offset = 0
-    while True:
-        part = selectors.read_log(execution, offset=offset)
-        if not part.text:
-            return
-        yield part.text
-        offset = part.next_offset

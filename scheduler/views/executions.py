@@ -1,4 +1,4 @@
-"""The list of executions of all tasks, newest first, which refreshes itself."""
+"""The list of executions of all tasks, newest first, with automatic refresh."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from django.utils.translation import gettext_lazy
 
 from scheduler.choices import Status, Trigger
 from scheduler.models import Execution, Task
-from scheduler.paging import BadCursorError, KeysetPage
+from scheduler.selectors.keyset import BadCursorError, KeysetPage
 from scheduler.views.shell import choice, key_in, live_part, now, page, query, require, text_of
 
 PAGE = 30
-TRIGGERS = (Trigger.SCHEDULE, Trigger.MANUAL, Trigger.API, Trigger.DEPENDENCY, Trigger.RETRY)  # in use today
+TRIGGERS = (Trigger.SCHEDULE, Trigger.MANUAL, Trigger.API, Trigger.DEPENDENCY, Trigger.RETRY)  # in use
 AGES = {
     "hour": gettext_lazy("Past hour"),
     "today": gettext_lazy("Today"),
@@ -54,7 +54,7 @@ def execution_list(request: HttpRequest) -> HttpResponse:
 
 
 def _links(asked: dict[str, str], name: str, choices: Any, *, is_kept: bool = False) -> list[Any]:
-    """Return label, address and whether it is chosen for each choice; one that is chosen leads back to all."""
+    """Return label, URL and whether it is selected for each choice; a selected one links back to all."""
     return [
         (
             label,
@@ -85,8 +85,8 @@ def _list_part(request: HttpRequest, asked: dict[str, str]) -> tuple[str, str]:
 
 
 def _found(asked: dict[str, str]) -> Any:
-    """Return what was asked for; all but the words of a search have an index."""
-    # Not joined: SQLite would begin with the tasks, and sort all executions.
+    """Return the matching executions; every filter except text search has an index."""
+    # No join: SQLite would start with the tasks and sort all executions.
     rows: Any = Execution.objects.prefetch_related("task")
     if asked["status"]:
         rows = rows.of_status(asked["status"])

@@ -1,4 +1,4 @@
-"""The graph: all dependencies in one picture, of a tag, or around one task."""
+"""The dependency graph: of all tasks, of a tag, or around one task."""
 
 from __future__ import annotations
 
@@ -13,32 +13,28 @@ from django.urls import reverse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
-from scheduler import selectors
 from scheduler.charts import Node, graph_chart
 from scheduler.choices import Status
-from scheduler.engine.zones import shown_zone
+from scheduler.engine.graphs import Edge, bounded
+from scheduler.engine.zones import display_zone
 from scheduler.models import Execution, Task
-from scheduler.selectors import GraphNode
-from scheduler.sentences import clock
-from scheduler.services.graphs import present_graph
+from scheduler.selectors.graphs import GraphNode, current_graph, graph_nodes, unconnected_tasks
+from scheduler.selectors.tasks import find_tasks
 from scheduler.templatetags.scheduler_site import local_text
 from scheduler.views.cards import tag_links
 from scheduler.views.shell import choice, live_part, now, page, query, require, text_of, whole_number
+from scheduler.wording.task_status import clock
 
 MOST_TASKS = 510
-TASK_WEIGHT = 4  # bytes of a task in those of an edge
-MOST_WEIGHT = 2800  # of a graph that is cut anyway, so that a dense one stays a light page
 MOST_ALONE = 200
 MOST_FOUND = 20
 DEPTHS = (1, 2, 3)
 WAYS = ("up", "down")
 
-Edge = tuple[int, int]
-
 
 @dataclass(frozen=True)
 class Asked:
-    """What the reader wants to see; `around` is a task, `depth` 0 without bound, `way` empty for both ways."""
+    """The requested view; `around` is a task, `depth` 0 means unlimited, `way` "" means both directions."""
 
     tag: str
     around: Task | None
@@ -46,14 +42,14 @@ class Asked:
     depth: int
 
     def link(self, **changes: object) -> str:
-        """Return the end of the address of the same with changes."""
+        """Return the query string of this view with changes."""
         task_id = self.around.task_id if self.around else ""
         kept = {"tag": self.tag, "around": task_id, "way": self.way, "depth": self.depth or ""}
         return query(**{**kept, **changes})
 
 
 def graph(request: HttpRequest) -> HttpResponse:
-    """Show the dependencies."""
+    """Show the dependency graph."""
     require(request, "view_task", "view_execution")
     text = text_of(request, "around", 100)
     found = _named(text)
@@ -79,7 +75,7 @@ def graph(request: HttpRequest) -> HttpResponse:
         "depths": [(depth, asked.link(depth=depth or ""), depth == asked.depth) for depth in (*DEPTHS, 0)],
         "ways": [(way, asked.link(way=way), way == asked.way) for way in ("", *WAYS)],
         "everything": reverse("admin:scheduler_graph"),
-        "alone": selectors.graph_nodes(alone[:MOST_ALONE]),
+        "alone": graph_nodes(alone[:MOST_ALONE]),
         "is_alone_cut": len(alone) > MOST_ALONE,
         "most_alone": MOST_ALONE,
         "shown": shown,
@@ -89,23 +85,23 @@ def graph(request: HttpRequest) -> HttpResponse:
 
 
 def _named(text: str) -> list[Task]:
-    """Return the task with that id, else those with the text in id or name."""
+    """Return the task with that id, or else those whose id or name contains the text."""
     if not text:
         return []
     exact = list(Task.objects.filter(task_id=text))
     if exact:
         return exact
-    rows = selectors.find_tasks(is_enabled=None, tag=None, text=text, statuses=())
+    rows = find_tasks(is_enabled=None, tag=None, text=text, statuses=())
     return list(rows.order_by("task_id")[:MOST_FOUND])
 
 
 @dataclass(frozen=True)
 class Shown:
-    """Which tasks are drawn.
+    """The tasks to draw.
 
     Attributes:
-        outside: those that do not carry the tag, and are drawn because they are linked with one that does.
-        total: how many there would be without the bound.
+        outside: tasks without the tag that are drawn because they are linked to one with it.
+        total: number of tasks without the limit.
     """
 
     pks: Collection[int]
@@ -115,12 +111,12 @@ class Shown:
 
     @property
     def is_cut(self) -> bool:
-        """Whether there are more than are drawn."""
+        """Whether the limit was exceeded."""
         return self.total > len(self.pks)
 
 
 def _shown(asked: Asked) -> Shown:
-    graph = present_graph()
+    graph = current_graph()
     edges = graph.edges()
     outside: set[int] = set()
     first: int | None = None
@@ -139,48 +135,8 @@ def _shown(asked: Asked) -> Shown:
     return Shown(bounded(wanted, edges, MOST_TASKS, first=first), edges, outside, len(wanted))
 
 
-def bounded(pks: set[int], edges: Sequence[Edge], most: int, *, first: int | None = None) -> set[int]:
-    """Return at most so many tasks: those nearest to `first`, or whole connected parts, the largest first.
-
-    The last part is cut where it grows too large, from its task with the most edges outwards. What is cut is not too
-    dense either: with two edges a task it keeps nearly 470 of them.
-    """
-    if len(pks) <= most:
-        return pks
-    near: dict[int, list[int]] = {}
-    for up, down in edges:
-        near.setdefault(up, []).append(down)
-        near.setdefault(down, []).append(up)
-    starts = [first] if first is not None else sorted(near, key=lambda pk: (-len(near[pk]), pk))
-    parts, seen = [], set()
-    for start in starts:
-        if start not in seen:
-            part = _outwards(start, near)
-            seen.update(part)
-            parts.append(part)
-    parts.sort(key=len, reverse=True)
-    shown: set[int] = set()
-    weight = 0
-    for pk in [pk for part in parts for pk in part][:most]:
-        weight += TASK_WEIGHT + sum(1 for other in near.get(pk, ()) if other in shown)
-        if weight > MOST_WEIGHT:
-            break
-        shown.add(pk)
-    return shown
-
-
-def _outwards(start: int, near: dict[int, list[int]]) -> list[int]:
-    """Return what is connected with a task, the nearest first."""
-    row, seen = [start], {start}
-    for pk in row:
-        fresh = [other for other in near.get(pk, ()) if other not in seen]
-        seen.update(fresh)
-        row += fresh
-    return row
-
-
 def _frame(request: HttpRequest, asked: Asked, shown: Shown) -> tuple[str, str]:
-    """Return the picture, which takes on new colours by itself."""
+    """Return the self-refreshing graph."""
     current = asked.around.pk if asked.around else None
     chart = task_graph(shown.pks, shown.edges, now(), current=current, outside=shown.outside)
     body, digest = live_part(request, "scheduler/_graph.html", {"chart": chart})
@@ -197,10 +153,10 @@ def task_graph(
     current: int | None = None,
     outside: Collection[int] = (),
 ) -> SafeString:
-    """Return the picture of tasks with their latest outcomes; three queries, and one more a thousand tasks."""
+    """Return the graph of tasks with their latest outcomes; three queries, plus one per thousand tasks."""
     running = set(Execution.objects.running().filter(task__in=pks).values_list("task_id", flat=True))
-    rows = selectors.graph_nodes(pks)
-    # Times of different zones stand side by side: without the zone, what follows would seem to run before.
+    rows = graph_nodes(pks)
+    # Times of different zones appear side by side: without the zone, a downstream would seem to run first.
     tells_zone = len({row.zone for row in rows if row.finished_at is not None}) > 1
     nodes = [
         _node(
@@ -228,7 +184,7 @@ def _node(
     word = str(Status(node.status).label) if node.status else _("Never ran")
     note = [word]
     if node.finished_at is not None:
-        zone = f" {node.finished_at.astimezone(shown_zone(node.zone)):%Z}" if tells_zone else ""
+        zone = f" {node.finished_at.astimezone(display_zone(node.zone)):%Z}" if tells_zone else ""
         note.append(clock(node.finished_at, node.zone, present) + zone)
     title = [node.name, node.task_id, word]
     if node.finished_at is not None:
@@ -259,5 +215,5 @@ def _node(
 
 
 def _alone(tag: str) -> Any:
-    rows: Any = selectors.tasks_alone()
+    rows: Any = unconnected_tasks()
     return rows.tagged(tag) if tag else rows

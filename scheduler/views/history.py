@@ -1,4 +1,4 @@
-"""The history of a task by pages: in a dialog with the log beside it, and as a page of its own."""
+"""The paginated history of a task: in a dialog with a log pane, and as a page."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from scheduler import selectors
 from scheduler.choices import ACTIVE, Status
 from scheduler.models import Execution, Task
-from scheduler.paging import BadCursorError, KeysetPage
-from scheduler.statistics import Typical, typical
+from scheduler.selectors.executions import recent_executions
+from scheduler.selectors.keyset import BadCursorError, KeysetPage
+from scheduler.selectors.logs import read_log
+from scheduler.selectors.statistics import DurationPercentiles, typical
 from scheduler.views.execution import left_out
 from scheduler.views.shell import choice, page, query, require
 
@@ -33,10 +34,10 @@ def history(request: HttpRequest, pk: int) -> HttpResponse:
         found: KeysetPage[Execution] = KeysetPage(rows, size=PAGE, cursor=request.GET.get("cursor", ""))
     except BadCursorError:
         found = KeysetPage(rows, size=PAGE)
-    usual = typical(selectors.recent_executions([task.pk], 30)[task.pk])
+    usual = typical(recent_executions([task.pk], 30)[task.pk])
     base = reverse("admin:scheduler_task_history_list", args=[task.pk])
     context: dict[str, Any] = {
-        "title": _("History of %(task)s") % {"task": task.name},
+        "title": _("Execution history of %(task)s") % {"task": task.name},
         "task": task,
         "rows": [(row, compared(row, usual)) for row in found.rows],
         "usual": usual,
@@ -55,17 +56,18 @@ def history(request: HttpRequest, pk: int) -> HttpResponse:
     return page(request, "scheduler/history.html", context)
 
 
-def compared(row: Execution, usual: Typical | None) -> int | None:
-    """Return how an execution compares with what is typical, in percent of the median; None when it says nothing."""
+def compared(row: Execution, usual: DurationPercentiles | None) -> float | None:
+    """Return the duration as a multiple of the median; None if there is nothing to compare."""
     if usual is None or row.duration is None or row.status != Status.SUCCESS or usual.p50 < 0.05:
         return None
-    return round(100 * row.duration / usual.p50)
+    ratio = row.duration / usual.p50
+    return round(ratio, 1) or max(round(ratio, 2), 0.01)
 
 
 def log_pane(request: HttpRequest, pk: int) -> HttpResponse:
-    """Return the end of the log of one execution, to stand beside the history."""
+    """Return the end of an execution's log, for the pane next to the history."""
     require(request, "view_execution")
     execution = get_object_or_404(Execution.objects.select_related("task"), pk=pk)
-    part = selectors.read_log(execution, tail=PANE_BYTES, left_out=left_out())
+    part = read_log(execution, tail=PANE_BYTES, left_out=left_out())
     context = {"execution": execution, "part": part, "is_active": execution.status in ACTIVE}
     return render(request, "scheduler/_log_pane.html", context)

@@ -14,11 +14,12 @@ from django.utils.translation import gettext_lazy
 
 from scheduler.config_file import ConfigError, ConfigProblem, validate_task
 from scheduler.exceptions import ConflictError
-from scheduler.forms import TagsField, field_of, plain, told_beside
+from scheduler.forms.fields import TagsField
+from scheduler.forms.task import field_of, plain, told_beside
 from scheduler.models import Task
-from scheduler.phrases import retold
 from scheduler.services.scripts import COMMANDS, FILES, TEXTS, create_from_template
 from scheduler.views.shell import now, page, require
+from scheduler.wording.reasons import told_error
 
 
 class NewTaskForm(forms.Form):
@@ -37,7 +38,7 @@ class NewTaskForm(forms.Form):
     timeout = forms.FloatField(required=False)
 
     def add_problems(self, problems: list[ConfigProblem]) -> None:
-        """Put each problem beside the field it is about."""
+        """Attach each problem to its field."""
         for problem in problems:
             field = field_of(problem)
             known = field if field in self.fields else None
@@ -68,10 +69,10 @@ def new_task(request: HttpRequest) -> HttpResponse:
         except ConfigError as error:
             form.add_problems(error.problems)
         except ConflictError as error:
-            form.add_error("task_id", retold(str(error)))
+            form.add_error("task_id", told_error(error))
         else:
             path = f"tasks/{task.task_id}/{FILES[data['kind']]}"
-            text = _("%(task)s was made. Its script is %(path)s.") % {"task": task.name, "path": path}
+            text = _("%(task)s was created. Its script is %(path)s.") % {"task": task.name, "path": path}
             messages.success(request, text)
             return HttpResponseRedirect(reverse("admin:scheduler_task_page", args=[task.pk]))
     context = {

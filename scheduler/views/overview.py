@@ -1,8 +1,9 @@
-"""The overview: the first page of the site, which refreshes itself."""
+"""The overview: the start page of the site, with automatic refresh."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -16,13 +17,17 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from scheduler import selectors
 from scheduler.charts import Bucket, day_strip
 from scheduler.choices import WEEKDAYS, Status
 from scheduler.models import Execution, Task
-from scheduler.statistics import Load, Typical, day_load, typical, unindexed
-from scheduler.views.places import asked, overview_concerns
-from scheduler.views.shell import failing_pks, live_part, now, query
+from scheduler.selectors.executions import counts_since, recent_executions, running_now
+from scheduler.selectors.health import Health, health
+from scheduler.selectors.statistics import BucketLoad, DurationPercentiles, day_load, typical, unindexed
+from scheduler.selectors.storage import FULL
+from scheduler.selectors.tasks import failing_tasks, next_up
+from scheduler.templatetags.scheduler_site import bytes_text, duration
+from scheduler.views.extension_points import collect, overview_attention
+from scheduler.views.shell import known_failing_pks, live_part, now, query
 
 SPAN, WIDTH = timedelta(hours=24), timedelta(minutes=30)
 CROWD = 5
@@ -41,27 +46,27 @@ def overview(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
 
 
 def overview_part(request: HttpRequest) -> HttpResponse:
-    """Return the overview, or 204 when the reader has it already, so that nothing flickers or loses focus."""
+    """Return the overview, or 204 if it is unchanged, so that the page keeps focus and does not flicker."""
     html, digest = _render(request, _read(request))
     return HttpResponse(status=204) if request.GET.get("seen") == digest else HttpResponse(html)
 
 
 def _read(request: HttpRequest) -> dict[str, Any]:
-    """Return what the page shows, in a fixed number of queries."""
+    """Return the data of the page, in a fixed number of queries."""
     if not request.user.has_perms(["scheduler.view_task", "scheduler.view_execution"]):
         return {"is_closed": True}
     present = now()
     midnight = timezone.localtime(present).replace(hour=0, minute=0, second=0, microsecond=0)
-    counts = selectors.counts_since(midnight)
+    counts = counts_since(midnight)
     link = reverse("admin:scheduler_execution_changelist") + "?age=today&status="
-    running = list(selectors.running_now())
-    upcoming = list(selectors.next_up())
+    running = list(running_now())
+    upcoming = list(next_up())
     usual = _usual(running)
-    failing = failing_pks()
+    failing = known_failing_pks()
     attention: dict[str, list[Any]] = {
-        "troubles": troubles_of(selectors.health(present)),
-        "failing": list(selectors.failing_tasks(failing)),
-        "concerns": [c for some in asked(overview_concerns, request, now=present) for c in some],
+        "troubles": health_problems(health(present)),
+        "failing": list(failing_tasks(failing)),
+        "concerns": [c for some in collect(overview_attention, request, now=present) for c in some],
         "broken": list(Task.objects.exclude(schedule_error="")[:10]),
         "waiting": list(_waiting(present)),
         "stuck": [row for row in running if _is_stuck(row, usual.get(row.task_id), present)],
@@ -71,7 +76,7 @@ def _read(request: HttpRequest) -> dict[str, Any]:
         **attention,
         "attention_count": sum(map(len, attention.values())) + more_failing,
         "more_failing": more_failing,
-        "running": [_going(row, usual.get(row.task_id), present) for row in running],
+        "running": [_running_row(row, usual.get(row.task_id), present) for row in running],
         "upcoming": upcoming,
         "counts": [(s.value, s.label, counts[s], link + s.value) for s in Status if s in counts],
         "day": _day(present),
@@ -80,31 +85,31 @@ def _read(request: HttpRequest) -> dict[str, Any]:
     }
 
 
-def _usual(running: list[Execution]) -> dict[int, Typical]:
-    """Return what is typical of the tasks that run, by task; two queries."""
-    recent = selectors.recent_executions([row.task_id for row in running])
+def _usual(running: list[Execution]) -> dict[int, DurationPercentiles]:
+    """Return the typical durations of the running tasks, by task; two queries."""
+    recent = recent_executions([row.task_id for row in running])
     found = {pk: typical(rows) for pk, rows in recent.items()}
     return {pk: value for pk, value in found.items() if value is not None}
 
 
-def _going(
-    row: Execution, usual: Typical | None, present: datetime
-) -> tuple[Execution, Typical | None, datetime | None]:
-    """Return an execution with what is typical of it, and when it ends then; None when it should have ended."""
+def _running_row(
+    row: Execution, usual: DurationPercentiles | None, present: datetime
+) -> tuple[Execution, DurationPercentiles | None, datetime | None]:
+    """Return an execution with its typical duration and its expected end; None if it is overdue."""
     ends = row.started_at + timedelta(seconds=usual.p50) if usual and row.started_at else None
     return row, usual, ends if ends and ends > present else None
 
 
 def _waiting(present: datetime) -> Any:
-    """Return what should have begun a minute ago."""
+    """Return the executions that should have started a minute ago."""
     due = Execution.objects.filter(status=Status.QUEUED).exclude(not_before__gt=present)
     dated = due.annotate(at=unindexed("queued_at")).filter(at__lt=present - LATE)
     pks = list(dated.order_by("at").values_list("pk", flat=True)[:10])
     return Execution.objects.filter(pk__in=pks).select_related("task").order_by("queued_at", "pk")
 
 
-def _is_stuck(row: Execution, usual: Typical | None, present: datetime) -> bool:
-    """Whether an execution runs far longer than is typical of its task."""
+def _is_stuck(row: Execution, usual: DurationPercentiles | None, present: datetime) -> bool:
+    """Return whether an execution runs far longer than is typical of its task."""
     elapsed = row.elapsed(present) or 0.0
     return usual is not None and elapsed > 60 and elapsed > STUCK * usual.p95
 
@@ -116,27 +121,39 @@ def _render(request: HttpRequest, found: dict[str, Any]) -> tuple[str, str]:
     return render_to_string("scheduler/_live.html", frame), digest
 
 
-def troubles_of(health: selectors.Health) -> list[str]:
-    """Say what is wrong with the installation, in the language of the reader."""
-    if not health.database:
-        return [_("The database does not answer.")]
-    found = []
-    if not health.dispatchers:
-        found.append(
-            _("No dispatcher is alive: nothing is started by schedule. Start “manage.py dispatcher”.")
+def health_problems(found: Health) -> list[str]:
+    """Return present and imminent problems of the installation, in the language of the reader."""
+    told = [_disk_trouble(*place) for place in found.scarce]
+    if not found.database:
+        return [*told, _("The database does not respond.")]
+    if found.ahead:
+        words = _("The clock was set back by about %(time)s. A dispatcher rebuilds the plan.")
+        told.append(words % {"time": duration(found.ahead)})
+    if not found.dispatchers:
+        told.append(
+            _("No dispatcher is running, so nothing starts by schedule. Start “manage.py dispatcher”.")
         )
-    if not health.workers:
-        found.append(_("No worker is alive: what is queued waits. Start “manage.py worker”."))
-    elif health.reasons and health.dispatchers:
+    if not found.workers:
+        told.append(_("No worker is running, so queued executions wait. Start “manage.py worker”."))
+    elif found.is_late and found.dispatchers:
         words = ngettext(
-            "%(count)d execution is waiting.", "%(count)d executions are waiting.", health.backlog
+            "%(count)d execution is waiting.", "%(count)d executions are waiting.", found.backlog
         )
-        found.append(words % {"count": health.backlog})
-    return found
+        told.append(words % {"count": found.backlog})
+    return told
+
+
+def _disk_trouble(name: str, folder: Path, free: int) -> str:
+    values = {"name": name, "folder": folder, "free": bytes_text(free)}
+    if free < FULL:
+        return (
+            _("The disk of %(folder)s is full (%(name)s): nothing can be written. Free space there.") % values
+        )
+    return _("Only %(free)s are free on the disk of %(folder)s (%(name)s).") % values
 
 
 def _day(present: datetime) -> SafeString:
-    """Return the strip of the last and the next 24 hours; it is read once a minute for all readers."""
+    """Return the strip of the last and the next 24 hours, cached for one minute."""
     middle = present - (present - datetime(2000, 1, 1, tzinfo=present.tzinfo)) % WIDTH
     begin, end = middle - SPAN, middle + SPAN
     loads = cache.get_or_set(
@@ -152,7 +169,7 @@ def _day(present: datetime) -> SafeString:
     )
 
 
-def _bucket(at: datetime, load: Load, zone: ZoneInfo, page: str) -> Bucket:
+def _bucket(at: datetime, load: BucketLoad, zone: ZoneInfo, page: str) -> Bucket:
     local = at.astimezone(zone)
     words = [f"{WEEKDAYS[local.weekday()]} {local:%H:%M}–{local + WIDTH:%H:%M}"]
     if load.succeeded:

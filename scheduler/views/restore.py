@@ -1,4 +1,4 @@
-"""Bringing a deleted task back: what comes back first, then, when it is confirmed, doing it."""
+"""Restores a deleted task, after a confirmation page."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from django.views.decorators.http import require_http_methods
 from scheduler.config_file import ConfigError
 from scheduler.exceptions import ConflictError
 from scheduler.models import Task
-from scheduler.phrases import retold
 from scheduler.services import tasks
 from scheduler.views.shell import now, page, require
+from scheduler.wording.reasons import told, told_error
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def restore(request: HttpRequest, pk: int) -> HttpResponse:
-    """Name what comes back with a task that was deleted; a POST brings it back and goes to its page."""
+    """Show what restoring a deleted task includes; POST restores it and redirects to its page."""
     require(request, "add_task", "change_task")
     task = get_object_or_404(Task.all_objects, pk=pk)
     there = HttpResponseRedirect(reverse("admin:scheduler_task_page", args=[task.pk]))
@@ -37,14 +37,14 @@ def restore(request: HttpRequest, pk: int) -> HttpResponse:
             return there
         context["plan"] = tasks.plan_restoration(task)
     except ConfigError as error:
-        context["problems"] = [retold(problem.message) for problem in error.problems]
+        context["problems"] = [told(problem.why) for problem in error.problems]
     except ConflictError as error:
-        context["problems"] = [retold(str(error))]
+        context["problems"] = [told_error(error)]
     return page(request, "scheduler/restore.html", context)
 
 
 def deleted_note(task: Task) -> SafeString:
-    """Return the note that a task was deleted, with the way to have it back."""
+    """Return the notice that a task was deleted, with a link to restore it."""
     link = reverse("admin:scheduler_task_restore", args=[task.pk])
     said = _("%(task)s was deleted; its history stays.") % {"task": task.name}
     return format_html('{} <a class="s-link" href="{}">{}</a>', said, link, _("Restore it"))

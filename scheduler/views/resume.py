@@ -15,9 +15,9 @@ from django.views.decorators.http import require_http_methods
 from scheduler.choices import Trigger
 from scheduler.exceptions import ConflictError
 from scheduler.models import Execution
-from scheduler.phrases import retold
 from scheduler.services import runs
 from scheduler.views.shell import page, require
+from scheduler.wording.reasons import told_error
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -28,15 +28,15 @@ def resume(request: HttpRequest, pk: int) -> HttpResponse:
     if request.method == "POST":
         return _resume(request, execution)
     context: dict[str, Any] = {
-        "title": _("Resume from %(task)s") % {"task": execution.task.name},
+        "title": _("Retry from %(task)s") % {"task": execution.task.name},
         "execution": execution,
         "task": execution.task,
         "is_dialog": bool(request.htmx),  # type: ignore[attr-defined]
     }
     try:
-        context["plan"] = runs.plan_resume(execution)
+        context["plan"] = runs.plan_resume(execution, now=datetime.now(UTC))
     except ConflictError as error:
-        context["refusal"] = retold(str(error))
+        context["refusal"] = told_error(error)
     if context["is_dialog"]:
         return render(request, "scheduler/_resume.html", context)
     return page(request, "scheduler/resume.html", context)
@@ -46,8 +46,8 @@ def _resume(request: HttpRequest, execution: Execution) -> HttpResponse:
     try:
         again = runs.resume(execution, trigger=Trigger.MANUAL, now=datetime.now(UTC))
     except ConflictError as error:
-        messages.warning(request, retold(str(error)))
+        messages.warning(request, told_error(error))
         return HttpResponseRedirect(reverse("admin:scheduler_execution_change", args=[execution.pk]))
-    text = _("Run %(run)d goes on from %(task)s.")
+    text = _("Run %(run)d is retried from %(task)s.")
     messages.success(request, text % {"run": again.run_id, "task": execution.task.name})
     return HttpResponseRedirect(reverse("admin:scheduler_run_change", args=[again.run_id]))

@@ -1,4 +1,4 @@
-"""Runs: the list, and one run with its graph, its lanes, and what became of each task."""
+"""Runs: the list, and the page of one run with its graph, lanes, and tasks."""
 
 from __future__ import annotations
 
@@ -17,24 +17,25 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from scheduler import selectors
 from scheduler.charts import Attempt, GanttLane, Node, gantt_chart, graph_chart
 from scheduler.charts.scales import ticks
-from scheduler.choices import ACTIVE, FAILED, RunStatus, Status, Trigger
-from scheduler.models import Execution, Run, Task
-from scheduler.paging import BadCursorError, KeysetPage
-from scheduler.phrases import retold
-from scheduler.services.run_graphs import Place, run_graph
+from scheduler.choices import ACTIVE, RunStatus, Status, Trigger
+from scheduler.engine.graphs import bounded
+from scheduler.models import Execution, Run
+from scheduler.selectors.keyset import BadCursorError, KeysetPage
+from scheduler.selectors.run_graphs import Place, run_graph
+from scheduler.selectors.tasks import find_tasks
+from scheduler.services.runs import is_resumable
 from scheduler.templatetags.scheduler_site import duration, local_text
-from scheduler.views.graph import MOST_TASKS, bounded
+from scheduler.views.graph import MOST_TASKS
 from scheduler.views.shell import choice, live_part, now, page, query, require, text_of
+from scheduler.wording.reasons import told
 
 PAGE = 30
-TRIGGERS = (Trigger.SCHEDULE, Trigger.MANUAL, Trigger.API)  # what begins a run today
+TRIGGERS = (Trigger.SCHEDULE, Trigger.MANUAL, Trigger.API)  # triggers that start a run
 ROWS, LANES = 80, 60
-RESUMABLE = FAILED | {Status.CANCELLED, Status.SKIPPED}
 LOOKED_THROUGH = 100_000
-STEPS = 80  # a bar that grows is drawn anew so many times along the axis
+STEPS = 80  # resolution of a growing bar along the axis
 
 
 # --- the list -------------------------------------------------------------------------------------
@@ -42,7 +43,7 @@ STEPS = 80  # a bar that grows is drawn anew so many times along the axis
 
 @dataclass(frozen=True)
 class RunRow:
-    """A run with the number of its tasks by status of their latest attempt, and the seconds that it took."""
+    """A run with the number of its tasks by status of their latest attempt, and its duration in seconds."""
 
     run: Any
     counts: list[tuple[Status, int]]
@@ -76,18 +77,18 @@ def run_list(request: HttpRequest) -> HttpResponse:
 
 
 def _list_part(request: HttpRequest, asked: dict[str, str]) -> tuple[str, str]:
-    # Not joined: SQLite would begin with the tasks, and sort all runs.
+    # No join: SQLite would start with the tasks and sort all runs.
     rows: Any = Run.objects.with_status().prefetch_related("first_task", "created_by")
     if asked["q"]:
-        tasks = selectors.find_tasks(is_enabled=None, tag=None, text=asked["q"], statuses=())
+        tasks = find_tasks(is_enabled=None, tag=None, text=asked["q"], statuses=())
         rows = rows.filter(first_task__in=tasks.order_by().values("pk"))
     if asked["trigger"]:
         rows = rows.of_trigger(asked["trigger"])
     is_bounded = False
     if asked["status"] == RunStatus.RUNNING:
-        rows = rows.open()  # by its own index
+        rows = rows.open()  # uses its own index
     elif asked["status"]:
-        # The status is derived from executions: a rare one would be looked for in all of history.
+        # The status is derived from executions: searching for a rare one would scan the whole history.
         newest = Run.objects.aggregate(pk=Max("pk"))["pk"] or 0
         is_bounded = newest > LOOKED_THROUGH
         rows = rows.filter(status=asked["status"], pk__gt=newest - LOOKED_THROUGH)
@@ -131,7 +132,7 @@ def _seconds(run: Run) -> float | None:
 
 
 def run_page(request: HttpRequest, pk: int) -> HttpResponse:
-    """Show one run; what happens in it is shown while it happens."""
+    """Show one run, updated live."""
     require(request, "view_run", "view_task", "view_execution")
     rows: Any = Run.objects.with_status().select_related("first_task", "created_by")
     run = get_object_or_404(rows, pk=pk)
@@ -176,12 +177,12 @@ def _run_part(request: HttpRequest, run: Any) -> tuple[str, str]:
 
 
 def _question(counts: dict[str, int]) -> str:
-    """Return what cancelling the run would do."""
+    """Return the confirmation question for cancelling the run."""
     parts = []
     if running := counts[Status.RUNNING]:
         words = ngettext(
-            "%(count)d running command is stopped, with all that it started.",
-            "%(count)d running commands are stopped, with all that they started.",
+            "%(count)d running command is stopped, with its child processes.",
+            "%(count)d running commands are stopped, with their child processes.",
             running,
         )
         parts.append(words % {"count": running})
@@ -190,17 +191,19 @@ def _question(counts: dict[str, int]) -> str:
             "%(count)d queued execution will not run.", "%(count)d queued executions will not run.", queued
         )
         parts.append(words % {"count": queued})
-    return " ".join([*parts, _("What would follow in this run is skipped.")])
+    return " ".join([*parts, _("Tasks that have not started in this run are skipped.")])
 
 
 def _table(places: Sequence[Place], may_run: bool) -> list[dict[str, Any]]:
-    """Return a row for each task, in the order in which they were queued; of many, what did not succeed comes first."""
+    """Return a row per task in queueing order; in long tables unsuccessful tasks come first."""
     rows = [
         {
             "task": place.task,
             "execution": place.execution,
-            "reason": place.waits or (place.execution.reason if place.execution else ""),
-            "may_resume": may_run and is_resumable(place.execution, place.task),
+            "reason": place.waits or (place.execution.why if place.execution else None),
+            "may_resume": may_run
+            and place.execution is not None
+            and is_resumable(place.execution, place.task),
         }
         for place in places
     ]
@@ -213,17 +216,6 @@ def _table(places: Sequence[Place], may_run: bool) -> list[dict[str, Any]]:
         return (is_calm, False, execution.queued_at.timestamp(), execution.pk)
 
     return sorted(rows, key=order)
-
-
-def is_resumable(execution: Execution | None, task: Task) -> bool:
-    """Whether a run may go on from its latest attempt of a task."""
-    return (
-        execution is not None
-        and execution.run_id is not None
-        and execution.is_outcome
-        and execution.status in RESUMABLE
-        and task.deleted_at is None
-    )
 
 
 def _chart(places: Sequence[Place], edges: Sequence[tuple[str, str]], run: Run) -> SafeString | str:
@@ -241,7 +233,7 @@ def _node(place: Place) -> Node:
     if execution is None:
         word = _("Waits") if place.waits else _("Not decided yet")
         href = reverse("admin:scheduler_task_page", args=[task.pk])
-        title = " · ".join([task.name, retold(place.waits) or word])
+        title = " · ".join([task.name, told(place.waits) or word])
         return Node(task.pk, task.name, "none", word, title, href, ("off",))
     status = Status(execution.status)
     note = [str(status.label)]
@@ -249,7 +241,7 @@ def _node(place: Place) -> Node:
         note.append(duration(execution.duration))
     if execution.attempt > 1:
         note.append(_("attempt %(number)d") % {"number": execution.attempt})
-    title = " · ".join([task.name, *note, *([retold(execution.reason)] if execution.reason else [])])
+    title = " · ".join([task.name, *note, *([told(execution.why)] if execution.reason else [])])
     href = reverse("admin:scheduler_execution_change", args=[execution.pk])
     traits = ("running",) if status == Status.RUNNING else ("off",) if status == Status.SKIPPED else ()
     return Node(task.pk, task.name, status.value, " · ".join(note), title, href, traits)
@@ -259,7 +251,7 @@ def _node(place: Place) -> Node:
 
 
 def _lanes_part(request: HttpRequest, run: Any) -> tuple[str, str]:
-    """Return the lanes, which change with time and not only with events: a part of their own."""
+    """Return the lanes as a separate part, because they change with time and not only with events."""
     rows = Execution.objects.filter(run=run).select_related("task").order_by("queued_at", "pk")
     by_task: dict[int, list[Execution]] = defaultdict(list)
     for row in rows[: LANES * 10]:
@@ -268,7 +260,7 @@ def _lanes_part(request: HttpRequest, run: Any) -> tuple[str, str]:
     end = run.finished_at or present
     length = max((end - run.created_at).total_seconds(), 0.1)
     if run.finished_at is None:
-        # The axis and the growing bars move by steps, so that nothing is sent that looks the same.
+        # The axis and growing bars move in steps, so that visually identical updates are not sent.
         length = ticks(length)[-1]
         step = length / STEPS
         reached = step * (-(-(present - run.created_at).total_seconds() // step))
@@ -302,7 +294,7 @@ def _lane(attempts: Sequence[Execution], run: Any, reached: float) -> GanttLane:
         if row.duration is not None:
             words.append(duration(row.duration))
         if row.reason:
-            words.append(retold(row.reason))
+            words.append(told(row.why))
         start = None if row.started_at is None else seconds(row.started_at)
         href = reverse("admin:scheduler_execution_change", args=[row.pk])
         ended = seconds(row.finished_at)

@@ -1,4 +1,4 @@
-"""What a schedule means, while it is typed: in words, its next runs, what the next change of the clock does to it."""
+"""Live explanation of a schedule: description, next runs, and effect of the next clock change."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 
-from scheduler.descriptions import describe_schedule
 from scheduler.engine.schedules import TransitionEffect, describe_transitions, iterate_slots, parse_schedule
 from scheduler.exceptions import InvalidScheduleError
-from scheduler.phrases import retold
 from scheduler.templatetags.scheduler_site import language_of_schedules, local_text
 from scheduler.views.shell import now, require
+from scheduler.wording.reasons import told_error
+from scheduler.wording.schedules import describe_schedule
 
 RUNS, EFFECTS = 5, 4
 
 
 def schedule_hint(request: HttpRequest) -> HttpResponse:
-    """Answer what `schedule` in `timezone` means, or what is wrong with it."""
+    """Explain `schedule` in `timezone`, or return its error."""
     require(request, "view_task")
     expression = request.GET.get("schedule", "").strip()[:255]
     zone = request.GET.get("timezone", "").strip()[:64] or settings.SCHEDULER_TIME_ZONE
@@ -31,7 +31,7 @@ def schedule_hint(request: HttpRequest) -> HttpResponse:
         try:
             context |= _meaning(expression, zone, now())
         except InvalidScheduleError as error:
-            context["error"] = retold(str(error))
+            context["error"] = told_error(error)
     return render(request, "scheduler/_schedule_hint.html", context)
 
 
@@ -46,7 +46,7 @@ def _meaning(expression: str, zone: str, present: datetime) -> dict[str, Any]:
 
 
 def _effect(effect: TransitionEffect, zone: str) -> str:
-    """Say in a sentence what a change of the clock does."""
+    """Return a sentence on the effect of a clock change."""
     facts = {
         "day": effect.day.isoformat(),
         "wall": effect.wall,

@@ -1,4 +1,4 @@
-"""What pages have in common: the shell of the admin site, parts that refresh themselves, checked parameters."""
+"""Shared parts of pages: the admin shell, self-refreshing parts, validated parameters."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.utils.http import urlencode
 
-from scheduler import selectors
+from scheduler.selectors.tasks import failing_pks
 
 FAILING_KEY, FAILING_KEPT = "failing-count", 5  # seconds
 
@@ -26,7 +26,7 @@ def now() -> datetime:
 
 
 def require(request: HttpRequest, *permissions: str) -> None:
-    """Refuse those who lack one of `permissions` of this app.
+    """Require `permissions` of this app.
 
     Raises:
         PermissionDenied: one is missing.
@@ -37,53 +37,53 @@ def require(request: HttpRequest, *permissions: str) -> None:
 
 
 def failing(request: HttpRequest) -> dict[str, Any]:
-    """Give all templates `failing_count`, for the title and the icon; it is asked for only where it is used."""
+    """Context processor for `failing_count` in the title and icon; evaluated lazily."""
 
     def failing_count() -> int:
         if not request.user.has_perms(["scheduler.view_task", "scheduler.view_execution"]):
             return 0
         count = cache.get(FAILING_KEY)
-        return len(failing_pks()) if count is None else count
+        return len(known_failing_pks()) if count is None else count
 
     return {"failing_count": failing_count}
 
 
-def failing_pks() -> list[int]:
-    """Return the tasks that fail now, and keep how many for the titles of pages."""
-    pks = selectors.failing_pks()
+def known_failing_pks() -> list[int]:
+    """Return the failing tasks, and cache their number for page titles."""
+    pks = failing_pks()
     keep_failing(len(pks))
     return pks
 
 
 def keep_failing(count: int) -> None:
-    """Keep how many tasks fail now, for the titles of pages."""
+    """Cache the number of failing tasks for page titles."""
     cache.set(FAILING_KEY, count, FAILING_KEPT)
 
 
 def page(request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponse:
-    """Return a page inside the shell of the site."""
+    """Return a page inside the admin shell."""
     return render(request, template, {**admin.site.each_context(request), "is_fullwidth": True, **context})
 
 
 def live_part(request: HttpRequest, template: str, context: dict[str, Any]) -> tuple[str, str]:
-    """Return a part that refreshes itself, and its digest; times count in the browser, so only events change it."""
+    """Return a self-refreshing part and its digest; browsers render relative times, so only events change it."""
     body = render_to_string(template, context, request)
     return body, hashlib.sha256(body.encode()).hexdigest()[:16]
 
 
 def choice(request: HttpRequest, name: str, allowed: Collection[str], default: str = "") -> str:
-    """Return the parameter `name` when it is one of `allowed`."""
+    """Return the parameter `name` if it is one of `allowed`."""
     value = request.GET.get(name, default)
     return value if value in allowed else default
 
 
 def text_of(request: HttpRequest, name: str, length: int) -> str:
-    """Return the beginning of the parameter `name`, without NUL, which PostgreSQL has no place for."""
+    """Return the beginning of the parameter `name`, without NUL, which PostgreSQL cannot store."""
     return request.GET.get(name, "").replace("\0", "").strip()[:length]
 
 
 def key_in(text: object) -> str:
-    """Return a text that can be a primary key, and nothing for any other."""
+    """Return a text that is a valid primary key, or an empty text."""
     word = str(text or "")
     return word if word.isascii() and word.isdigit() and len(word) < 19 else ""
 
@@ -96,6 +96,6 @@ def whole_number(request: HttpRequest, name: str, default: int, *, least: int, m
 
 
 def query(**values: object) -> str:
-    """Return the values that are not empty as the end of an address."""
+    """Return the non-empty values as a query string."""
     kept = {name: str(value) for name, value in values.items() if value not in ("", None)}
     return f"?{urlencode(kept)}" if kept else "?"

@@ -1,9 +1,10 @@
-"""The state of the installation: who is alive, what waits, how late things begin, how large it has grown."""
+"""The state of the installation: live processes, queue, delays and database size."""
 
 from __future__ import annotations
 
 import platform
 import shutil
+from datetime import datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -16,30 +17,35 @@ from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 
 from schedsite import __version__
-from scheduler import selectors, statistics
 from scheduler.choices import Status
-from scheduler.models import Process
-from scheduler.views.overview import troubles_of
+from scheduler.models import ClockStep, Process
+from scheduler.selectors import statistics
+from scheduler.selectors.health import health
+from scheduler.services.clock import held_until
+from scheduler.views.overview import health_problems
 from scheduler.views.shell import live_part, now, page, query, require
 
+STEPS_SHOWN = timedelta(days=7)
 LIBRARIES = ("Django", "django-q2", "croniter", "django-unfold", "djangorestframework")
 
 
 def system(request: HttpRequest) -> HttpResponse:
-    """Show the state of the installation; it refreshes itself."""
+    """Show the state of the installation, with automatic refresh."""
     require(request, "view_process")
     present = now()
     queues = statistics.queues(present)
     may_list = request.user.has_perm("scheduler.view_execution")
-    health = selectors.health(present)
+    found = health(present)
     context: dict[str, Any] = {
-        "troubles": troubles_of(health),
+        "troubles": health_problems(found),
+        "steps": _steps(present),
+        "held_until": held_until(present),
         "processes": _processes(present),
         "queues": queues,
         "may_list": may_list,
-        "links": may_list and len(queues) == 1,  # the list knows no queues: of several it would show too much
+        "links": may_list and len(queues) == 1,  # the list has no filter by queue
         "lateness": statistics.lateness(),
-        "backlog": health.backlog,
+        "backlog": found.backlog,
         "size": statistics.database_size(),
         "made": statistics.largest_ids(),
         "free": _free_bytes(),
@@ -56,7 +62,7 @@ def system(request: HttpRequest) -> HttpResponse:
             (_("Data"), settings.DATA_DIR),
             (_("History is kept for"), _("%(count)d days") % {"count": settings.SCHEDULER_HISTORY_DAYS}),
             (_("Worker processes"), settings.SCHEDULER_WORKERS),
-            (_("Executions at once in each"), settings.SCHEDULER_SLOTS),
+            (_("Concurrent executions per process"), settings.SCHEDULER_SLOTS),
         ],
     }
     body, digest = live_part(request, "scheduler/_system.html", context)
@@ -69,10 +75,16 @@ def system(request: HttpRequest) -> HttpResponse:
 
 
 def _processes(present: Any) -> list[tuple[Process, int]]:
-    """Return the processes that are alive with the number of executions that each runs, by kind and host."""
+    """Return the live processes with their numbers of running executions, by kind and host."""
     running = Count("executions", filter=Q(executions__status=Status.RUNNING))
     rows = Process.objects.alive(present).annotate(running=running).order_by("kind", "host", "pid")
     return [(row, row.running) for row in rows[:100]]  # type: ignore[attr-defined]
+
+
+def _steps(present: datetime) -> list[tuple[ClockStep, float]]:
+    """Return the recent backward clock steps, in seconds."""
+    rows = ClockStep.objects.filter(at__gte=present - STEPS_SHOWN, seconds__lt=0).order_by("-at")
+    return [(row, -row.seconds) for row in rows[:5]]
 
 
 def _free_bytes() -> int | None:

@@ -1,4 +1,4 @@
-"""The page of one task: how it is, how it has been, what it is, and what changed."""
+"""The page of one task: state, history, definition, and changes."""
 
 from __future__ import annotations
 
@@ -16,21 +16,22 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from scheduler.charts import Cell, Point, duration_chart, heat_map
-from scheduler.charts.scales import percentile
 from scheduler.choices import FAILED, WEEKDAYS, Status
 from scheduler.config_file import FieldChange, TaskSpec, diff_spec
-from scheduler.config_file.secrets import MASK, masked_rule
+from scheduler.config_file.masking import masked_spec
+from scheduler.engine.graphs import bounded
+from scheduler.engine.percentiles import percentile
 from scheduler.models import Task, TaskRevision
+from scheduler.selectors.graphs import current_graph
+from scheduler.selectors.statistics import RunSample, TaskStatistics, by_hour_of_week, task_statistics
 from scheduler.services.configuration import upcoming
-from scheduler.services.explanations import explain
-from scheduler.services.graphs import present_graph
-from scheduler.specs import task_to_spec
-from scheduler.statistics import Ran, TaskStatistics, by_hour_of_week, task_statistics
+from scheduler.task_mapping import task_to_spec
 from scheduler.templatetags.scheduler_site import duration, local_text
 from scheduler.views.cards import task_cards
-from scheduler.views.graph import bounded, task_graph
-from scheduler.views.places import asked, task_page_cards
+from scheduler.views.extension_points import collect, task_page_cards
+from scheduler.views.graph import task_graph
 from scheduler.views.shell import now, page, require
+from scheduler.wording.explanations import explain
 
 BARS = 90
 CHART_POINTS = 120
@@ -47,7 +48,7 @@ def task_page(request: HttpRequest, pk: int) -> HttpResponse:
     upstreams = list(task.upstreams.order_by("task_id"))
     downstreams = list(task.downstreams.filter(deleted_at=None).order_by("task_id"))
     shows_env = request.user.has_perm("scheduler.change_task")
-    spec = _shown(task_to_spec(task, [upstream.task_id for upstream in upstreams]), shows_env)
+    spec = masked_spec(task_to_spec(task, [upstream.task_id for upstream in upstreams]), shows_env=shows_env)
     context = {
         "title": task.name,
         "task": task,
@@ -68,7 +69,7 @@ def task_page(request: HttpRequest, pk: int) -> HttpResponse:
         "variables": sorted(spec["task_env"]),
         "configuration": json.dumps(spec, ensure_ascii=False, indent=2),
         "changes": _changes(task, shows_env),
-        "cards": list(asked(task_page_cards, request, task=task)),
+        "cards": list(collect(task_page_cards, request, task=task)),
         "may_run": request.user.has_perm("scheduler.run_task"),
         "may_change": shows_env,
         "may_delete": request.user.has_perm("scheduler.delete_task"),
@@ -77,16 +78,16 @@ def task_page(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def _folder(task: Task) -> dict[str, Any]:
-    """Return where the command runs on a worker that has the scripts that this process has."""
+    """Return the working directory of the command on a worker with the same scripts as this process."""
     scripts = settings.SCHEDULER_TASKS_DIR
     own = scripts / task.task_id
     return {"path": own, "is_own": True} if own.is_dir() else {"path": scripts.parent, "is_own": False}
 
 
 def _facts(task: Task) -> list[tuple[str, str]]:
-    """Return what the task is, beside its command and schedule, as (name, value)."""
+    """Return the definition of the task, except command and schedule, as (name, value)."""
     values = {
-        "timezone": task.timezone or _("As the installation: %(zone)s") % {"zone": task.zone},
+        "timezone": task.timezone or _("Server default (%(zone)s)") % {"zone": task.zone},
         "timeout": _("none") if task.timeout is None else duration(task.timeout),
         "retry": _retries(task),
         "concurrency": _overlap(task),
@@ -96,6 +97,12 @@ def _facts(task: Task) -> list[tuple[str, str]]:
         "priority": str(task.priority),
     }
     model: Any = Task._meta
+    # Only non-default settings of the command are shown.
+    values |= {
+        name: value
+        for name in ("shell", "python", "encoding")
+        if (value := getattr(task, name)) != model.get_field(name).default
+    }
     return [(capfirst(str(model.get_field(name).verbose_name)), value) for name, value in values.items()]
 
 
@@ -123,19 +130,9 @@ def _deadline(deadline: Any) -> str:
     return _("%(duration)s without a success") % {"duration": duration(deadline)}
 
 
-def _shown(spec: TaskSpec, shows_env: bool) -> TaskSpec:
-    """Return the spec as the reader may see it: without secrets of rules, which are never shown, and without the
-    values of its environment and the addresses of webhooks for those who may not edit."""
-    rules = [masked_rule(rule, shows_address=shows_env) for rule in spec["task_notify"]]
-    masked = {**spec, "task_notify": rules}
-    if not shows_env:
-        masked["task_env"] = dict.fromkeys(spec["task_env"], MASK)
-    return cast("TaskSpec", masked)
-
-
 def _graph(task: Task, present: datetime) -> dict[str, Any] | None:
-    """Return what is upstream and downstream of the task as a picture, of much the nearest; None when nothing is."""
-    graph = present_graph()
+    """Return the nearest upstreams and downstreams as a graph; None if there are none."""
+    graph = current_graph()
     around = graph.around(task.pk)
     if len(around) < 2:
         return None
@@ -146,7 +143,7 @@ def _graph(task: Task, present: datetime) -> dict[str, Any] | None:
 
 
 def _shares(statistics: TaskStatistics) -> list[tuple[str, Any, int, int]]:
-    """Return (status, label, count, percent) of what ran."""
+    """Return (status, label, count, percent) of the executions."""
     total = len(statistics.rows)
     return [
         (status.value, status.label, count, round(100 * count / total))
@@ -179,7 +176,7 @@ def _heat(task: Task, statistics: TaskStatistics) -> Any:
     return heat_map(cells, days=days, label=_("Executions by hour and weekday")) if cells else ""
 
 
-def _cell(when: str, rows: Sequence[Ran]) -> Cell:
+def _cell(when: str, rows: Sequence[RunSample]) -> Cell:
     failed = sum(row.status in FAILED for row in rows)
     usual = percentile([row.seconds for row in rows if row.status == Status.SUCCESS], 0.5)
     words = ngettext("%(count)d execution", "%(count)d executions", len(rows)) % {"count": len(rows)}
@@ -191,7 +188,7 @@ def _cell(when: str, rows: Sequence[Ran]) -> Cell:
 
 
 def _changes(task: Task, shows_env: bool) -> list[dict[str, Any]]:
-    """Return the latest revisions with the fields that changed, newest first; the first one says that it was made."""
+    """Return the latest revisions with the changed fields, newest first; the first one is marked as the creation."""
     revisions = list(
         TaskRevision.objects.filter(task=task)
         .select_related("created_by")
@@ -207,7 +204,7 @@ def _changes(task: Task, shows_env: bool) -> list[dict[str, Any]]:
 
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any], shows_env: bool) -> list[FieldChange]:
-    """Return what changed, found among what is stored and told as the reader may see it."""
+    """Return the changes between stored values, masked as the reader's permissions require."""
     before, after = (cast("TaskSpec", spec) for spec in (old, new))
-    shown = [cast("dict[str, Any]", _shown(spec, shows_env)) for spec in (before, after)]
+    shown = [cast("dict[str, Any]", masked_spec(spec, shows_env=shows_env)) for spec in (before, after)]
     return [FieldChange(c.field, *(spec[c.field] for spec in shown)) for c in diff_spec(before, after)]

@@ -1,4 +1,4 @@
-"""The timeline: a lane for each task along some hours, with what ran and what is planned."""
+"""The timeline: a lane per task over some hours, with executions and planned slots."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from django.urls import reverse
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
-from scheduler import selectors
 from scheduler.charts import Lane, Mark, lanes_chart
 from scheduler.choices import Status
 from scheduler.engine.schedules import parse_schedule, slots_between
 from scheduler.exceptions import InvalidScheduleError
 from scheduler.models import Execution, Task
-from scheduler.statistics import typical
+from scheduler.selectors.statistics import typical
+from scheduler.selectors.tasks import find_tasks
 from scheduler.templatetags.scheduler_site import duration, in_words, local_text
 from scheduler.views.shell import now, page, query, require, text_of, whole_number
 
@@ -34,7 +34,7 @@ NEAR, FEW = (
     3,
 )  # of the span; slots nearer to each other are drawn as one when there are more than a few
 ZOOMS = (1, 3, 6, 12, 24)
-LONGEST = timedelta(days=2)  # an execution that began earlier is not looked for
+LONGEST = timedelta(days=2)  # executions that started earlier are ignored
 
 
 def timeline(request: HttpRequest) -> HttpResponse:
@@ -45,7 +45,7 @@ def timeline(request: HttpRequest) -> HttpResponse:
     length = timedelta(hours=hours)
     begin = _begin(request.GET.get("at", ""), present, length)
     tag, text = text_of(request, "tag", 64), text_of(request, "q", 100)
-    rows = selectors.find_tasks(is_enabled=None, tag=tag or None, text=text or None, statuses=())
+    rows = find_tasks(is_enabled=None, tag=tag or None, text=text or None, statuses=())
     paginator = Paginator(rows.order_by("task_id"), LANES)
     shown = paginator.get_page(whole_number(request, "page", 1, least=1, most=100_000))
     tasks = list(shown)
@@ -86,7 +86,7 @@ def timeline(request: HttpRequest) -> HttpResponse:
 
 
 def _begin(text: str, present: datetime, length: timedelta) -> datetime:
-    """Return where the span begins: as asked, else the day, or the hours around the present."""
+    """Return the start of the span: as requested, else the day or the hours around the present."""
     try:
         at = datetime.strptime(text, "%Y-%m-%dT%H:%MZ").replace(tzinfo=UTC)
     except ValueError:
@@ -98,12 +98,12 @@ def _begin(text: str, present: datetime, length: timedelta) -> datetime:
 
 
 def _middle(begin: datetime, length: timedelta, hours: int) -> datetime:
-    """Return where a span of other length begins so that the middle stays."""
+    """Return the start of a span of another length with the same middle."""
     return begin + length / 2 - timedelta(hours=hours) / 2
 
 
 def _executions(tasks: Sequence[Task], begin: datetime, end: datetime) -> Any:
-    """Return what was queued in the span or reached into it, newest first, a few more than are drawn."""
+    """Return the executions queued in the span or reaching into it, newest first, a few more than are drawn."""
     rows = Execution.objects.filter(task__in=tasks, queued_at__gte=begin - LONGEST, queued_at__lt=end)
     reached = Q(finished_at__gte=begin) | Q(finished_at=None)
     return rows.filter(reached).order_by("-queued_at", "-id")[: MOST_MARKS + 1]
@@ -132,7 +132,7 @@ def _marks(
 
 def _mark(row: Execution, task: Task, begin: datetime, length: timedelta, present: datetime) -> Mark:
     start = row.started_at or row.not_before or row.scheduled_for or row.queued_at
-    if row.status == Status.MISSED and row.covers_until is not None:
+    if row.covers_until is not None:
         end = row.covers_until
     else:
         end = row.finished_at or (present if row.started_at else start)
@@ -148,7 +148,7 @@ def _mark(row: Execution, task: Task, begin: datetime, length: timedelta, presen
 def _planned(
     task: Task, begin: datetime, length: timedelta, present: datetime, usual: timedelta
 ) -> list[Mark]:
-    """Return the slots to come within the span, as long as the task usually runs."""
+    """Return the future slots within the span, with the typical duration of the task."""
     end = begin + length
     if not task.enabled or not task.schedule or task.schedule_error or end <= present:
         return []
@@ -159,12 +159,12 @@ def _planned(
     slots = slots_between(schedule, max(begin, present), end, limit=MOST_SLOTS_A_LANE)
     groups = _neighbours(slots, length * NEAR)
     if len(slots) == MOST_SLOTS_A_LANE:
-        groups[-1].append(end)  # the rest is not looked for
+        groups[-1].append(end)  # later slots are not computed
     return [mark for group in groups for mark in _slots(task, group, begin, length, usual)]
 
 
 def _neighbours(slots: Sequence[datetime], near: timedelta) -> list[list[datetime]]:
-    """Return the slots, which rise, in groups whose members are nearer to each other than can be told apart."""
+    """Group ascending slots that are too close to be distinguished."""
     groups: list[list[datetime]] = []
     for slot in slots:
         if groups and slot - groups[-1][-1] < near:
@@ -177,7 +177,7 @@ def _neighbours(slots: Sequence[datetime], near: timedelta) -> list[list[datetim
 def _slots(
     task: Task, group: Sequence[datetime], begin: datetime, length: timedelta, usual: timedelta
 ) -> list[Mark]:
-    """Return a mark for each slot of a few, and one for all of many."""
+    """Return a mark per slot for a small group, and a single one for a large group."""
     first, last = group[0], group[-1]
     if len(group) > FEW:
         words = [
@@ -199,7 +199,7 @@ def _slots(
 
 
 def _ticks(begin: datetime, length: timedelta, zone: ZoneInfo) -> list[tuple[float, str]]:
-    """Return places of the axis at round times of the zone."""
+    """Return axis ticks at round times of the zone."""
     step = timedelta(minutes={1: 10, 2: 15, 3: 30}.get(length // timedelta(hours=1), 60))
     if length > timedelta(hours=12):
         step = timedelta(hours=2)
@@ -214,7 +214,7 @@ def _ticks(begin: datetime, length: timedelta, zone: ZoneInfo) -> list[tuple[flo
 
 
 def _span(begin: datetime, end: datetime) -> str:
-    """Return the bounds as people say them."""
+    """Return the bounds as text."""
     day = date_format(begin, _("j M Y"))
     last = "" if end.date() == begin.date() else f"{date_format(end, _('j M'))} "
     return f"{day} {begin:%H:%M} – {last}{end:%H:%M}"

@@ -154,14 +154,14 @@ def test_resuming_says_what_it_does_before_it_does_it(page: Any, live_server: An
     Run.objects.update(finished_at=NOON)
     page.goto(f"{live_server.url}/admin/scheduler/run/{begun.run_id}/change/")
 
-    page.get_by_role("link", name="Resume from here: b").click()
-    dialog = page.get_by_role("dialog", name="Resume from b")
+    page.get_by_role("link", name="Retry from here: b").click()
+    dialog = page.get_by_role("dialog", name="Retry from b")
     plan = dialog.locator(".g-plan").inner_text().split("\n")
     dialog.get_by_role("button", name="Keep as it is").click()
     untouched = Execution.objects.count()
-    page.get_by_role("link", name="Resume from here: b").click()
-    dialog.get_by_role("button", name="Resume from here").click()
-    page.get_by_text(f"Run {begun.run_id} goes on from b.").wait_for()
+    page.get_by_role("link", name="Retry from here: b").click()
+    dialog.get_by_role("button", name="Retry from here").click()
+    page.get_by_text(f"Run {begun.run_id} is retried from b.").wait_for()
 
     told = " ".join(plan)
     assert (

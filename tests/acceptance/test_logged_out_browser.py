@@ -6,10 +6,9 @@ import re
 from typing import Any
 
 import pytest
-from django.contrib.sessions.models import Session
 
 from scheduler.choices import Status
-from scheduler.models import Execution, ExecutionLog
+from scheduler.models import AccountSession, Execution, ExecutionLog
 from tests.conftest import NOON
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -41,7 +40,7 @@ def test_what_is_typed_into_a_form_survives_a_session_that_ended(
 ) -> None:
     task = make_task("a", task_name="Before")
     page.goto(f"{live_server.url}/admin/scheduler/task/{task.pk}/change/")
-    Session.objects.all().delete()
+    AccountSession.objects.all().delete()
 
     page.locator("#id_name").fill("Typed")
     page.locator("#id_schedule").fill("0 2 * * *")
@@ -64,7 +63,7 @@ def test_a_button_on_a_card_leaves_the_card_and_runs_after_logging_in(
     make_task("a", task_name="Alpha")
     page.goto(f"{live_server.url}/admin/scheduler/task/")
     title = page.title()
-    Session.objects.all().delete()
+    AccountSession.objects.all().delete()
 
     page.get_by_role("button", name="Run now: Alpha").click()
     page.locator("#s-logged-out").filter(has_text="You are logged out.").wait_for()
@@ -85,7 +84,7 @@ def test_the_history_of_a_reader_who_is_logged_out_gives_way_to_the_link(
     page.get_by_role("link", name="History", exact=True).click()
     dialog = page.locator("#s-dialog[open]")
     dialog.get_by_role("link", name="Timeout").wait_for()
-    Session.objects.all().delete()
+    AccountSession.objects.all().delete()
 
     dialog.get_by_role("link", name="Timeout").click()
     page.get_by_role("link", name="Log in again in a new tab").wait_for()
@@ -105,7 +104,7 @@ def test_a_log_that_grows_stops_at_the_end_of_the_session_and_goes_on_after(
     page.clock.install()
     page.goto(f"{live_server.url}/admin/scheduler/execution/{execution.pk}/change/")
     page.locator("#log").wait_for()
-    Session.objects.all().delete()
+    AccountSession.objects.all().delete()
 
     page.locator("#s-logged-out").filter(has_text="You are logged out.").wait_for(timeout=15000)
     page.clock.run_for(30_000)

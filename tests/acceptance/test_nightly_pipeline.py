@@ -11,7 +11,7 @@ from django.core.management import call_command
 
 from scheduler.choices import Status, Trigger
 from scheduler.models import Execution, Run, Task
-from scheduler.selectors import read_log
+from scheduler.selectors.logs import read_log
 from scheduler.services.runs import request_run
 from tests.stack import ROOT, Stack, wait_until
 

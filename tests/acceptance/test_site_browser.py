@@ -10,9 +10,9 @@ import pytest
 from django.contrib.auth.models import Group, User
 from django.core.cache import cache
 
+from schedsite.demo.seeding import seed_demonstration
 from scheduler.choices import Status
 from scheduler.models import Execution, ExecutionLog, Run, Task
-from scheduler.services.demonstration import seed_demonstration
 from tests.conftest import NOON
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -186,7 +186,7 @@ def test_a_task_is_made_from_a_template_with_the_keyboard_alone(
     page.keyboard.type("0 2 * * *")
     page.locator("#schedule-hint").get_by_text("At 02:00").wait_for()
     page.keyboard.press("Enter")
-    page.get_by_text("Fresh task was made. Its script is tasks/fresh/main.py.").wait_for()
+    page.get_by_text("Fresh task was created. Its script is tasks/fresh/main.py.").wait_for()
 
     assert (settings.SCHEDULER_TASKS_DIR / "fresh" / "main.py").is_file()
     assert Task.objects.get().schedule == "0 2 * * *"
@@ -258,7 +258,7 @@ def test_running_and_pausing_from_a_card_stays_on_the_list(
     page.get_by_role("button", name="Resume: Alpha").wait_for()
 
     assert page.url == f"{live_server.url}/admin/scheduler/task/"
-    assert Execution.objects.count() == 1 and not Task.objects.get().enabled
+    assert Execution.objects.filter(trigger="manual").count() == 1 and not Task.objects.get().enabled
 
 
 def test_cancelling_asks_and_names_what_will_happen(page: Any, live_server: Any, make_task: Any) -> None:
@@ -269,8 +269,8 @@ def test_cancelling_asks_and_names_what_will_happen(page: Any, live_server: Any,
 
     page.get_by_role("button", name="Cancel this execution").click()
     question = page.locator("#s-confirm[open]")
-    question.get_by_text("The command and all that it started are stopped").wait_for()
-    question.get_by_role("button", name="Keep as it is").click()
+    question.get_by_text("Stops the command and its child processes").wait_for()
+    question.get_by_role("button", name="Keep running").click()
     execution.refresh_from_db()
     kept = execution.cancel_requested_at
     page.get_by_role("button", name="Cancel this execution").click()
@@ -279,6 +279,28 @@ def test_cancelling_asks_and_names_what_will_happen(page: Any, live_server: Any,
     execution.refresh_from_db()
 
     assert kept is None and execution.cancel_requested_at is not None
+
+
+def test_exit_1_after_an_exception_is_counted_as_a_technical_failure_after_asking(
+    page: Any, live_server: Any, make_task: Any
+) -> None:
+    task = make_task("a", task_retry=1)
+    ended = {"queued_at": NOON, "started_at": NOON, "finished_at": NOON, "exit_code": 1}
+    execution = Execution.objects.create(
+        task=task, status=Status.BUSINESS_FAILURE, trigger="manual", is_outcome=True, **ended
+    )
+    log = 'Traceback (most recent call last):\n  File "job.py", line 3, in <module>\nValueError: no\n'
+    ExecutionLog.objects.create(execution=execution, offset=0, size=len(log), text=log)
+    page.goto(f"{live_server.url}/admin/scheduler/execution/{execution.pk}/change/")
+
+    page.get_by_role("button", name="Count exit code 1 as a technical failure").click()
+    question = page.locator("#s-confirm[open]")
+    question.get_by_text("From its next execution on, exit code 1 of this task").wait_for()
+    before = Task.objects.get().exit_codes
+    question.get_by_role("button", name="Count exit code 1 as a technical failure").click()
+    page.get_by_text("Exit code 1 of a is a technical failure from its next execution on.").wait_for()
+
+    assert (before, Task.objects.get().exit_codes) == ({}, {"technical_failure": [1]})
 
 
 def test_a_cycle_is_refused_beside_the_field(page: Any, live_server: Any, make_task: Any) -> None:
@@ -316,13 +338,13 @@ def test_an_import_shows_its_plan_first(page: Any, live_server: Any, make_task: 
     text = json.dumps({"tasks": [{"task_id": "new", "task_name": "New", "task_exec": "true"}]})
     page.goto(f"{live_server.url}/admin/scheduler/task/import/")
 
-    page.get_by_label("Or text").fill(text)
-    page.get_by_label("Remove tasks that it does not name").check()
+    page.get_by_label("Or paste JSON").fill(text)
+    page.get_by_label("Delete tasks missing from the file").check()
     page.get_by_role("button", name="Show the plan").click()
     page.get_by_text("− old").wait_for()
     before = Task.objects.filter(task_id="new").exists()
     page.get_by_role("button", name="Apply").click()
-    page.locator("#s-confirm[open]").get_by_text("One task is removed").wait_for()
+    page.locator("#s-confirm[open]").get_by_text("One task is deleted").wait_for()
     page.locator("#s-confirm").get_by_role("button", name="Apply").click()
     page.get_by_text("Imported: 1 created").wait_for()
 
@@ -400,7 +422,11 @@ def test_what_leads_out_of_the_history_stays_beside_its_title_on_a_phone(
 
     title, link, close = (
         one.bounding_box()
-        for one in (head.get_by_role("heading"), head.get_by_text("As a page"), head.get_by_label("Close"))
+        for one in (
+            head.get_by_role("heading"),
+            head.get_by_text("Open full page"),
+            head.get_by_label("Close"),
+        )
     )
 
     assert title["x"] + title["width"] <= link["x"]
@@ -487,7 +513,7 @@ def test_a_lost_connection_is_said_and_heals(page: Any, live_server: Any, make_t
     text = "after the break\n"
 
     page.route("**/log/*", lambda route: route.fulfill(status=503, body=""))
-    page.locator("#s-offline").filter(has_text="The connection is away").wait_for(timeout=15000)
+    page.locator("#s-offline").filter(has_text="Connection lost. This page continues").wait_for(timeout=15000)
     page.unroute("**/log/*")
     ExecutionLog.objects.create(execution=execution, offset=0, size=len(text), text=text)
     page.locator("#log").filter(has_text="after the break").wait_for(timeout=15000)
@@ -521,7 +547,7 @@ def test_a_schedule_that_could_not_be_read_is_read_once_the_connection_is_back(
 
     page.route("**/schedule-hint/*", lambda route: route.abort())
     page.get_by_label("Schedule").fill("0 2 * * *")
-    page.locator("#s-offline").filter(has_text="The connection is away").wait_for()
+    page.locator("#s-offline").filter(has_text="Connection lost. This page continues").wait_for()
     page.unroute("**/schedule-hint/*")
     page.locator("#schedule-hint").get_by_text("At 02:00").wait_for()
 
@@ -537,7 +563,7 @@ def test_the_form_of_a_task_says_that_the_connection_is_away(
 
     page.route("**/schedule-hint/*", lambda route: route.abort())
     page.locator("#id_schedule").fill("0 2 * * *")
-    page.locator("#s-offline").filter(has_text="The connection is away").wait_for()
+    page.locator("#s-offline").filter(has_text="Connection lost. This page continues").wait_for()
     page.unroute("**/schedule-hint/*")
     page.locator("#schedule-hint").get_by_text("At 02:00").wait_for()
 
@@ -554,10 +580,10 @@ def test_a_press_that_was_lost_is_told_and_not_repeated(page: Any, live_server: 
     page.clock.set_fixed_time(NOON)
 
     answers = [
-        (lambda route: route.abort(), "No answer came: the connection is away."),
-        (lambda route: route.fulfill(status=503, body=""), "Not done: the database is busy. Press again."),
-        (lambda route: route.fulfill(status=500, body=""), "Not done: the site met an error."),
-        (lambda route: route.fulfill(status=403, body=""), "Not done: the site refused it."),
+        (lambda route: route.abort(), "Connection lost. Check whether the action took effect"),
+        (lambda route: route.fulfill(status=503, body=""), "Not done: the database is busy. Try again."),
+        (lambda route: route.fulfill(status=500, body=""), "Not done: server error."),
+        (lambda route: route.fulfill(status=403, body=""), "Not done: the request was refused."),
     ]
     for number, (answer, text) in enumerate(answers):
         page.clock.set_fixed_time(NOON + timedelta(minutes=number))

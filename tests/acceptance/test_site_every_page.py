@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from scheduler.services.demonstration import seed_demonstration
+from schedsite.demo.seeding import seed_demonstration
 from tests import site_pages
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]

@@ -11,9 +11,9 @@ import pytest
 from django.apps import apps
 from django.db import models
 
+from schedsite.demo.seeding import seed_demonstration
 from scheduler.choices import Status
 from scheduler.models import Execution, ExecutionLog, Task
-from scheduler.services.demonstration import seed_demonstration
 from tests import site_pages
 from tests.conftest import NOON
 from tests.payloads import PAYLOADS
@@ -33,6 +33,7 @@ KEPT = {
     "notifications.RuleChannel.config": "encrypted or read by the channel of its kind",
     "notifications.Delivery.kind": "names a class",
     "auth.User.password": "a digest, never shown",
+    "scheduler.AccountSession.session_data": "signed: what is changed logs the reader out",
     "auth.Permission.codename": "names of the program",
 }
 JSON_OF_WORDS = {"task_name", "task_desc", "task_exec", "task_tags", "task_env"}

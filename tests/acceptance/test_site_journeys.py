@@ -35,8 +35,8 @@ def test_from_the_first_start_to_the_first_success(page: Any, live_server: Any, 
     page.get_by_role("link", name="New from a template").click()
     page.get_by_label("Name", exact=True).fill("First steps")
     page.get_by_label("Task id").fill("first-steps")
-    page.get_by_role("button", name="Make the task").click()
-    page.get_by_text("First steps was made. Its script is tasks/first-steps/main.py.").wait_for()
+    page.get_by_role("button", name="Create task").click()
+    page.get_by_text("First steps was created. Its script is tasks/first-steps/main.py.").wait_for()
     page.get_by_role("button", name="Run now").click()
     page.locator("#facts").get_by_text("Success", exact=True).wait_for()
     page.locator("#log").filter(has_text="Hello from First steps, attempt 1.").wait_for()
@@ -56,7 +56,7 @@ def test_a_script_is_run_watched_while_it_speaks_and_cancelled(
     page.get_by_role("radio", name="Shell").check()
     page.get_by_label("Name", exact=True).fill("Long work")
     page.get_by_label("Task id").fill("long-work")
-    page.get_by_role("button", name="Make the task").click()
+    page.get_by_role("button", name="Create task").click()
     page.get_by_text("Its script is tasks/long-work/main.sh.").wait_for()
     folder = Path(settings.SCHEDULER_TASKS_DIR) / "long-work"
     (folder / "main.sh").write_text(
@@ -108,5 +108,5 @@ def test_a_task_is_found_run_and_its_history_read_with_the_keyboard_alone(
     page.wait_for_function("!document.getElementById('s-dialog').open")
 
     assert inside
-    assert page.evaluate("document.activeElement.textContent") == "History"
+    assert page.evaluate("document.activeElement.textContent").strip() == "History"
     assert page.get_by_text("Beta").count() == 0

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from scheduler.cluster import EXIT_FAILED
 from scheduler.models import Task
+from scheduler.processes.cluster import EXIT_FAILED
 from tests.faults.ledger import TASKS, check_history, ledger_tasks, stop_ticking, wait_for_successes
 from tests.stack import ROOT, Stack, wait_until
 
@@ -23,7 +23,7 @@ DISPATCHER, WORKER, IMPORT = {"slot", "run"}, {"claim", "spawn", "exit"}, {"impo
 def points() -> list[str]:
     """Return the names of all points in the code."""
     texts = [path.read_text(encoding="utf-8") for path in (ROOT / "scheduler").rglob("*.py")]
-    return sorted({name for text in texts for name in re.findall(r'crashpoints\.passed\("([^"]+)"\)', text)})
+    return sorted({name for text in texts for name in re.findall(r'failpoints\.hit\("([^"]+)"\)', text)})
 
 
 def points_of(processes: set[str]) -> list[str]:

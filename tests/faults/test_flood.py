@@ -13,7 +13,7 @@ from django.conf import settings
 from scheduler.choices import ACTIVE, Status, Trigger
 from scheduler.models import Execution
 from scheduler.runner import Spool
-from scheduler.selectors import LARGEST_PIECE, read_log
+from scheduler.selectors.logs import LARGEST_PIECE, read_log
 from scheduler.services.runs import request_run
 from tests.stack import Stack, roles, wait_until, whole_pool
 

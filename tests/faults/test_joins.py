@@ -26,10 +26,10 @@ from scheduler.models import Execution, Run, Task, TaskDependency
 from scheduler.services import runs
 from scheduler.services.outcomes import Report, finish
 from scheduler.services.tasks import delete_task, save_task
-from scheduler.specs import task_to_spec
+from scheduler.task_mapping import task_to_spec
 from tests.conftest import NOON
-from tests.integration.test_admin import FORM
 from tests.simulation import Engine, diamond
+from tests.support.pages import FORM
 
 ROUNDS = 40  # of what goes wrong, if it does, almost each time
 PATIENCE = 60  # seconds; a process that needs longer hangs

@@ -17,8 +17,8 @@ from django.conf import settings as django_settings
 from django.db import connections
 
 from notifications.models import Delivery
-from notifications.services.sending import send_due
-from scheduler import crashpoints
+from notifications.services.send_threads import send_due
+from scheduler import failpoints
 from tests.notify import announce_all, outcomes
 from tests.sinks import PATIENCE, Mailbox, Sink, answer, mail_server
 
@@ -50,7 +50,7 @@ class Nursery:
             pid = os.fork()
             if pid == 0:
                 django_settings.EMAIL_HOST, django_settings.EMAIL_PORT = "127.0.0.1", mail_port
-                crashpoints._wanted, crashpoints._left = crash_at, 1
+                failpoints._wanted, failpoints._left = crash_at, 1
                 send_due()
                 os._exit(0)
             pipe.send(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
@@ -71,7 +71,7 @@ def nursery() -> Iterator[Nursery]:
 def test_every_message_arrives_however_often_its_sender_is_killed(
     make_task: Any, settings: Any, kills: int
 ) -> None:
-    settings.EMAIL_BACKEND = "notifications.mail_backend.EmailBackend"
+    settings.EMAIL_BACKEND = "notifications.transport.smtp.EmailBackend"
     settings.SCHEDULER_WEBHOOK_ALLOW = ["127.0.0.1"]
     settings.SCHEDULER_NOTIFY_HOURLY_LIMIT = kills
     box = Mailbox()

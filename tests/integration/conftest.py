@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from notifications.channels import REGISTRY
+from notifications.channels.registry import REGISTRY
 from notifications.services import wake
 from scheduler.services.tokens import create_token
 from tests.api_client import TokenClient, user_of

@@ -14,39 +14,10 @@ from django.test import Client
 from scheduler.choices import Status, Trigger
 from scheduler.models import ApiToken, Execution, ExecutionLog, Task
 from scheduler.services.tokens import create_token
-from tests.api_client import API, TokenClient, user_of
+from tests.api_client import API, TokenClient, errors_of, user_of
 from tests.conftest import NOON
-
-
-def add_executions(task: Task, count: int, **fields: Any) -> list[Execution]:
-    """Store executions a minute apart, two at each instant; the oldest first."""
-    rows = [
-        Execution(
-            task=task,
-            trigger=Trigger.API,
-            **{
-                "status": Status.SUCCESS,
-                "is_outcome": True,
-                "queued_at": NOON + timedelta(minutes=number // 2),
-                "started_at": NOON,
-                "finished_at": NOON + timedelta(seconds=1.5),
-                "exit_code": 0,
-                **fields,
-            },
-        )
-        for number in range(count)
-    ]
-    return Execution.objects.bulk_create(rows)
-
-
-def errors_of(response: Any) -> list[tuple[str, str]]:
-    assert response["Content-Type"] == "application/problem+json", response.content
-    body = response.json()
-    assert set(body) >= {"type", "title", "status", "detail", "errors"}
-    assert body["status"] == response.status_code
-    assert all(set(error) == {"path", "message", "found", "allowed"} for error in body["errors"])
-    return [(error["path"], error["message"]) for error in body["errors"]]
-
+from tests.support.cases import each_case
+from tests.support.rows import add_executions
 
 # --- tasks ----------------------------------------------------------------------------------------
 
@@ -158,10 +129,10 @@ def test_a_list_of_tasks_costs_the_same_queries_at_any_length(
 
 
 def test_the_environment_is_masked_for_those_who_may_not_change_it(as_role: Any, make_task: Any) -> None:
-    make_task("a", task_env={"PASSWORD": "hush"})
+    make_task("a", task_env={"PASSWORD": "hush-hush"})
 
     assert as_role("Viewer").get("tasks/a").json()["task_env"] == {"PASSWORD": "••••••"}
-    assert as_role("Editor").get("tasks/a").json()["task_env"] == {"PASSWORD": "hush"}
+    assert as_role("Editor").get("tasks/a").json()["task_env"] == {"PASSWORD": "hush-hush"}
 
 
 def test_a_schedule_is_described_in_the_language_of_the_request(editor: TokenClient) -> None:
@@ -225,6 +196,19 @@ def test_a_refused_overlap_is_a_conflict_that_names_the_skipped_row(
     assert Execution.objects.get(pk=response.json()["execution_id"]).status == Status.SKIPPED
 
 
+def test_a_waiting_retry_refuses_a_run_by_its_name_and_time(editor: TokenClient, make_task: Any) -> None:
+    make_task("a")
+    first = editor.post("tasks/a/execute").json()["execution_id"]
+    at = datetime.now(UTC) + timedelta(hours=1)
+    Execution.objects.filter(pk=first).update(attempt=2, not_before=at)
+
+    response = editor.post("tasks/a/execute")
+
+    assert response.status_code == 409
+    words = f"execution {first} is a waiting retry: attempt 2 waits until {at:%Y-%m-%d %H:%M:%S} UTC"
+    assert words in response.json()["detail"]
+
+
 def test_toggle_sets_or_flips(editor: TokenClient, make_task: Any) -> None:
     make_task("a", task_schedule="* * * * *")
 
@@ -245,6 +229,8 @@ def test_cancel_ends_what_is_queued_and_refuses_what_has_ended(editor: TokenClie
 
     assert (cancelled.status_code, cancelled.json()["status"]) == (202, "cancelled")
     assert cancelled.json()["reason"] == "cancelled by a-editor"
+    assert cancelled.json()["reason_code"] == "cancelled"
+    assert cancelled.json()["reason_params"] == {"user": "a-editor"}
     assert again.status_code == 409 and "already ended" in again.json()["detail"]
 
 
@@ -293,9 +279,9 @@ def test_an_execution_has_exactly_the_agreed_fields(editor: TokenClient, make_ta
     row = editor.get(f"executions/{second.pk}").json()
 
     assert list(row) == [
-        "execution_id", "task_id", "run_id", "status", "attempt", "trigger", "scheduled_for", "queued_at",
-        "started_at", "finished_at", "duration", "exit_code", "reason", "worker", "log_size",
-        "upstream_executions",
+        "execution_id", "task_id", "run_id", "status", "attempt", "trigger", "scheduled_for", "slot_count",
+        "covers_until", "queued_at", "started_at", "finished_at", "duration", "exit_code", "reason", "reason_code",
+        "reason_params", "worker", "log_size", "upstream_executions",
     ]  # fmt: skip
     assert (row["queued_at"], row["duration"]) == ("2026-06-01T12:00:00Z", 1.5)
     assert row["upstream_executions"] == [first.pk]
@@ -340,9 +326,7 @@ def test_a_page_of_history_costs_the_same_queries_at_any_length_and_cursor(
             assert editor.get(url).json()["results"]
 
 
-@pytest.mark.parametrize(
-    "cursor", ["x", "!!!", "bi4x", "by45OTk5OTk5OTk5OTk5OTk5OTk5OTk5OTkuMQ", "%00", "ü", "a" * 5000]
-)
+@each_case("cursor", ["x", "!!!", "bi4x", "by45OTk5OTk5OTk5OTk5OTk5OTk5OTk5OTkuMQ", "%00", "ü", "a" * 5000])
 def test_a_bad_cursor_is_refused(editor: TokenClient, make_task: Any, cursor: str) -> None:
     make_task("a")
 
@@ -419,7 +403,7 @@ WRITES = [
 ]
 
 
-@pytest.mark.parametrize("path", [*READS, "/api/schema", "/api/docs"])
+@each_case("path", [*READS, "/api/schema", "/api/docs"])
 def test_nothing_is_shown_to_strangers(db: None, client: Client, path: str) -> None:
     response = client.get(path if path.startswith("/") else f"{API}/{path}")
 
@@ -427,7 +411,7 @@ def test_nothing_is_shown_to_strangers(db: None, client: Client, path: str) -> N
     assert response["WWW-Authenticate"] == "Bearer"
 
 
-@pytest.mark.parametrize(("method", "path", "role"), WRITES)
+@each_case(("method", "path", "role"), WRITES)
 def test_each_write_needs_its_role(as_role: Any, make_task: Any, method: str, path: str, role: str) -> None:
     make_task("a")
     lower = {"Operator": "Viewer", "Editor": "Operator"}[role]
@@ -436,7 +420,7 @@ def test_each_write_needs_its_role(as_role: Any, make_task: Any, method: str, pa
     assert as_role(role).call(method, path, {}).status_code not in (401, 403)
 
 
-@pytest.mark.parametrize("path", READS)
+@each_case("path", READS)
 def test_a_viewer_reads_everything_but_a_stranger_to_all_roles_nothing(
     as_role: Any, make_task: Any, path: str
 ) -> None:
@@ -544,8 +528,8 @@ BODIES = [
 ]
 
 
-@pytest.mark.parametrize("body", BODIES, ids=lambda body: repr(body[:24]))
-@pytest.mark.parametrize(
+@each_case("body", BODIES, ids=lambda body: repr(body[:24]))
+@each_case(
     ("method", "path"),
     [("POST", "tasks"), ("PATCH", "tasks/a"), ("POST", "tasks/a/execute"), ("POST", "validate-cron")],
 )
@@ -561,7 +545,7 @@ def test_an_unsound_body_is_refused(
     assert not Execution.objects.exists()
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("path", "parameter"),
     [
         ("tasks?colour=red", "colour"),
@@ -600,12 +584,11 @@ def test_an_unknown_parameter_is_answered_with_the_known_ones(editor: TokenClien
     assert message == "“n” is no known parameter; known are count"
 
 
-@pytest.mark.parametrize(
+@each_case(
     "path",
     [
         "tasks/",
         "nothing",
-        "tasks/a%00",
         "executions/x",
         f"executions/{'9' * 40}",
         "executions/-1",
@@ -619,7 +602,7 @@ def test_paths_that_do_not_exist_are_problems_without_redirects(editor: TokenCli
     assert errors_of(response) == []
 
 
-@pytest.mark.parametrize("path", [*READS, "tasks/a/execute"])
+@each_case("path", [*READS, "tasks/a/execute"])
 def test_head_and_options_change_nothing(editor: TokenClient, make_task: Any, path: str) -> None:
     make_task("a")
 
@@ -629,7 +612,7 @@ def test_head_and_options_change_nothing(editor: TokenClient, make_task: Any, pa
     assert not Execution.objects.exists()
 
 
-@pytest.mark.parametrize("path", [*READS, "tasks/nothing", "tasks?x=1", "tasks/a/logs"])
+@each_case("path", [*READS, "tasks/nothing", "tasks?x=1", "tasks/a/logs"])
 def test_people_get_pages(editor: TokenClient, logged: Execution, path: str) -> None:
     response = editor.get(path, Accept="text/html")
 

@@ -16,13 +16,19 @@ from typing import Any
 import apprise
 import pytest
 
-from notifications.apprise_process import REFUSED_SERVICES
-from notifications.channels.apprise import AppriseChannel
-from notifications.channels.base import Facts
+from notifications.channels.apprise import services
+from notifications.channels.apprise.channel import AppriseChannel
+from notifications.channels.apprise.checks import check_url
+from notifications.channels.apprise.process import REFUSED_SERVICES
+from notifications.channels.apprise.robot_addresses import _BY_END, _BY_HOST
+from notifications.channels.apprise.services import missing_in
 from notifications.exceptions import SendError
+from notifications.messages.context import Facts
+from scheduler.engine.reasons import Reason
+from tests.notify import FULL
 from tests.sinks import PATIENCE, Mailbox, RawSink, Sink, answer, dribble, flood, mail_server, reset, silence
+from tests.support.cases import each_case
 from tests.unit.corpora import headers, targets
-from tests.unit.test_default_texts import FULL
 
 CHANNEL = AppriseChannel()
 FACTS = Facts(FULL, "technical_failure", "en")
@@ -43,7 +49,7 @@ def sink() -> Iterator[Sink]:
 
 def send(*urls: str, deadline: float = PATIENCE, told: Facts = FACTS, **config: Any) -> str:
     config = {"type": "apprise", "urls": list(urls), **config}
-    return CHANNEL.send(config, CHANNEL.compose(config, told), key="delivery-7", deadline=deadline)
+    return str(CHANNEL.send(config, CHANNEL.compose(config, told), key="delivery-7", deadline=deadline))
 
 
 def failure(*urls: str, **options: Any) -> SendError:
@@ -104,6 +110,193 @@ def test_failure_does_not_tell_the_secrets_of_the_url() -> None:
         error = failure(f"json://user:pa55word@127.0.0.1:{sink.port}/t0kenInThePath?+X-Key=headerSecret")
 
     assert not [word for word in ("pa55word", "t0kenInThePath", "headerSecret") if word in error.reason]
+
+
+@pytest.mark.parametrize(
+    ("url", "body", "reason", "is_permanent"),
+    [
+        (
+            "bark://127.0.0.1:{port}/devicekey",
+            b'{"code":400,"message":"no such device"}',
+            "code 400: no such device",
+            True,
+        ),
+        (
+            "bark://127.0.0.1:{port}/devicekey",
+            b'{"code":429,"message":"slow down"}',
+            "code 429: slow down",
+            False,
+        ),
+        (
+            "pushdeer://127.0.0.1:{port}/PDU1Tabc",
+            b'{"code":80501,"error":"bad pushkey"}',
+            "code 80501: bad pushkey",
+            True,
+        ),
+    ],
+)
+def test_a_service_that_refuses_with_status_200_is_a_failure(
+    url: str, body: bytes, reason: str, is_permanent: bool
+) -> None:
+    with Sink(answer("200 OK", body=body)) as sink:
+        error = failure(url.format(port=sink.port))
+
+    assert error.reason == f"{url.partition(':')[0]}: the answer says no: {reason}"
+    assert error.is_permanent is is_permanent
+
+
+def test_a_service_that_takes_the_message_is_a_success() -> None:
+    with Sink(answer("200 OK", body=b'{"code":200,"message":"success"}')) as sink:
+        assert send(f"bark://127.0.0.1:{sink.port}/devicekey") == "sent to bark"
+
+
+#: Their addresses are part of their plugins, so these are pointed at a server here first.
+FIXED = """
+import json, sys
+from notifications.channels.apprise import process
+send = process._load()
+import apprise.plugins.dingtalk, apprise.plugins.wecombot, apprise.plugins.serverchan, apprise.plugins.feishu
+url, target = sys.argv[1:]
+for module in ("dingtalk", "wecombot", "serverchan", "feishu"):
+    for plugin in vars(sys.modules["apprise.plugins." + module]).values():
+        if getattr(plugin, "notify_url", "").startswith("https://"):
+            plugin.notify_url = target
+request = {"title": "t", "body": "b", "level": "failure"}
+guard = process._Guard(process.parse_allow_list(["127.0.0.1"]))
+print(json.dumps(process._outcome({"id": "1", "url": url}, request, send, guard)))
+"""
+
+
+@pytest.mark.parametrize(
+    ("url", "body", "reason", "is_refused"),
+    [
+        ("dingtalk://" + "0a" * 32, b'{"errcode":310000,"errmsg":"keywords not in content"}', "errcode 310000: keywords not in content", True),
+        ("dingtalk://" + "0a" * 32, b'{"errcode":130101,"errmsg":"send too fast"}', "errcode 130101: send too fast", False),
+        ("wecombot://693a91f6-7abc-4bc4-97a0-0ec2bifa5aaa", b'{"errcode":93000,"errmsg":"invalid webhook"}', "errcode 93000: invalid webhook", True),
+        ("wecombot://693a91f6-7abc-4bc4-97a0-0ec2bifa5aaa", b'{"errcode":45009,"errmsg":"freq"}', "errcode 45009: freq", False),
+        ("schan://SCT123TABC", b'{"code":40001,"message":"bad key"}', "code 40001: bad key", True),
+        ("feishu://3c0a4c5e-1234-4f6a-9abc-0123456789ab", b'{"code":19024,"msg":"Key Words Not Found"}', "code 19024: Key Words Not Found", True),
+        ("dingtalk://" + "0a" * 32, b'{"errcode":0,"errmsg":"ok"}', "", False),
+    ],
+)  # fmt: skip
+def test_a_robot_that_refuses_with_status_200_is_a_failure(
+    url: str, body: bytes, reason: str, is_refused: bool
+) -> None:
+    with Sink(answer("200 OK", body=body)) as sink:
+        target = f"http://127.0.0.1:{sink.port}/"
+        done = subprocess.run(
+            [sys.executable, "-c", FIXED, url, target],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=PATIENCE,
+        )
+        assert sink.next().line.startswith("POST /")
+
+    outcome = json.loads(done.stdout)
+    assert outcome["is_sent"] is not bool(reason)
+    said_no = {"code": "service_says_no", "params": {"answer": reason}}
+    assert outcome["reason"] == (said_no if reason else None)
+    assert outcome["is_refused"] is is_refused
+
+
+# --- addresses of which Apprise makes no service ----------------------------------------------------
+
+
+@each_case(
+    ("url", "reason"),
+    [
+        ("slack://notenough", "slack://•••••• makes no service of Apprise: An invalid Slack"),
+        ("tgram://hush", "tgram://•••••• makes no service of Apprise: Unparseable"),
+        ("https://hooks.example.org/hush", "https://•••••• makes no service of Apprise; a web address of your own belongs to"),
+        ("https://oapi.dingtalk.com/robot/send?access_token=hush", "https://•••••• makes no service of Apprise; for DingTalk use dingtalk://ACCESS_TOKEN"),
+        ("https://open.feishu.cn/open-apis/bot/v2/hook/hush", "https://•••••• makes no service of Apprise; for Feishu use feishu://TOKEN"),
+        ("https://api.telegram.org/bot1:hush/sendMessage", "https://•••••• makes no service of Apprise; for Telegram use tgram://BOT_TOKEN/CHAT_ID"),
+        ("https://hooks.slack.com/services/hush", "for Slack use slack://TOKEN_A/TOKEN_B/TOKEN_C"),
+        ("https://discord.com/api/webhooks/hush", "for Discord use discord://WEBHOOK_ID/WEBHOOK_TOKEN"),
+        ("https://t.webhook.office.com/webhookb2/hush", "for Microsoft Teams use workflows://HOST/WORKFLOW/SIGNATURE"),
+        ("https://qyapi.weixin.qq.com/cgi-bin/webhook/hush", "for WeCom use wecombot://KEY"),
+        ("https://sctapi.ftqq.com/hush.send", "for ServerChan use schan://SEND_KEY"),
+        ("https://api.day.app/hush", "for Bark use barks://api.day.app/DEVICE_KEY"),
+    ],
+)  # fmt: skip
+def test_an_address_of_which_apprise_makes_no_service_is_refused_without_its_secret(
+    url: str, reason: str
+) -> None:
+    with pytest.raises(ValueError) as caught:
+        check_url(url)
+
+    assert reason in str(caught.value)
+    assert "hush" not in str(caught.value)
+
+
+@each_case(
+    "url",
+    [
+        "dingtalk://" + "0a" * 32,
+        "ntfy://topic",
+        "mailto://user:password@example.org",
+        "https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key=693a91f6-7abc-4bc4-97a0-0ec2bifa5aaa",
+        "https://hooks.slack.com/services/T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ",
+    ],
+)
+def test_an_address_of_which_apprise_makes_a_service_is_taken(url: str) -> None:
+    check_url(url)
+
+
+#: A value for each word in capitals of an offered form.
+WORDS = {
+    "pushplus://TOKEN": "pushplus://" + "0a" * 16,
+    "WEBHOOK_TOKEN": "JHMHI8qBe7bk2ZwO5U711o3dV_js",
+    "ACCESS_TOKEN": "0a" * 32,
+    "APP_TOKEN": "AT_abc123abc123abc123abc123",
+    "BOT_TOKEN/CHANNEL": "xoxb-1234-1234-4ddbc191d40ee098cbaae6f3523ada2d/#general",
+    "BOT_TOKEN": "123456789:abcdefg_hijklmnop",
+    "CHAT_ID": "12315544",
+    "DEVICE_KEY": "abcdefgh",
+    "HOST": "prod-1.westeurope.logic.azure.com:443",
+    "SEND_KEY": "SCT123TABC",
+    "PUSH_KEY": "PDU1Tabc",
+    "TOKEN_A": "T1JJ3T3L2",
+    "TOKEN_B": "A1BRTD4JD",
+    "TOKEN_C": "TIiajkdnlazkcOXrIdevi7FQ",
+    "TOPIC_ID": "123",
+    "USER_KEY": "uQiRzpo4DXghDmr9QzzfQu27cmVRsG",
+    "WEBHOOK_ID": "4174216298",
+}
+
+
+def test_each_form_that_is_offered_is_one_of_apprise() -> None:
+    forms = {form for _name, form in (*_BY_HOST.values(), *_BY_END.values())}
+
+    wrong = {}
+    for form in forms:
+        url = form
+        for word, value in WORDS.items():
+            url = url.replace(word, value)
+        if missing_in(url):
+            wrong[url] = missing_in(url)
+    assert len(forms) > 15 and wrong == {}
+
+
+def test_a_url_is_checked_again_after_the_process_ended_or_was_killed() -> None:
+    assert missing_in("ntfy://first") == ""
+    process = services._checker._process
+    assert process is not None
+    process.kill()
+    process.wait()
+
+    assert missing_in("ntfy://second") == ""
+    services._checker.end()
+    assert missing_in("ntfy://third") == ""
+
+
+def test_a_url_is_taken_unchecked_when_apprise_does_not_answer(monkeypatch: Any, caplog: Any) -> None:
+    services._checker.end()
+    monkeypatch.setattr(services, "_PROCESS", ["/bin/false"])
+
+    assert missing_in("slack://unchecked") == ""
+    assert "could not be asked about a URL" in caplog.text
 
 
 def test_one_failing_service_does_not_keep_the_message_from_the_others_nor_repeat_it(sink: Sink) -> None:
@@ -274,7 +467,7 @@ def test_service_that_acts_on_this_machine_is_refused() -> None:
 
     error = failure(*(f"{kind}://example.org/x" for kind in kinds))
 
-    assert error.reason == "; ".join(f"{kind}: {REFUSED_SERVICES[kind]}" for kind in kinds)
+    assert error.reason == "; ".join(f"{kind}: {Reason(REFUSED_SERVICES[kind])}" for kind in kinds)
     assert error.is_permanent
 
 
@@ -332,7 +525,7 @@ def test_certificates_of_the_administrator_are_trusted(
     assert said == "sent to jsons"
 
 
-@pytest.mark.parametrize("text", headers.TEXTS[::12])
+@each_case("text", headers.TEXTS[::12])
 def test_value_adds_no_header(sink: Sink, text: str) -> None:
     send(f"json://127.0.0.1:{sink.port}/", told=Facts({**FULL, "task_name": text}, "success", "en"))
 
@@ -379,8 +572,8 @@ def test_every_plugin_that_does_not_use_requests_is_known() -> None:
 
 SCRIPT = """
 import asyncio, http.client, os, smtplib, socket, subprocess, sys, urllib.request
-from notifications.addresses import parse_allow_list
-from notifications.apprise_process import _Guard
+from notifications.transport.targets import parse_allow_list
+from notifications.channels.apprise.process import _Guard
 port = int(sys.argv[1])
 actions = {
     "connect": lambda: socket.socket().connect(("127.0.0.1", port)),
@@ -417,7 +610,7 @@ for name, action in actions.items():
         action()
     except OSError as error:
         print(name, "refused:" if isinstance(error.__cause__ or error, PermissionError) or "refused" in str(error)
-              or "permitted" in str(error) else "other:", error)
+              or "target_forbidden" in str(error) else "other:", error)
     else:
         print(name, "DONE")
 """
@@ -455,7 +648,7 @@ def test_process_ends_by_itself_when_nobody_is_left_to_kill_it() -> None:
             "seconds": 2,
         }
         process = subprocess.Popen(
-            [sys.executable, "-m", "notifications.apprise_process"],
+            [sys.executable, "-m", "notifications.channels.apprise.process"],
             stdin=subprocess.PIPE,
             cwd=Path(__file__).parents[2],
         )

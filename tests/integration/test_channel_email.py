@@ -4,27 +4,35 @@ from __future__ import annotations
 
 import json
 import re
+import smtplib
 import socket
 import ssl
 import subprocess
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiosmtpd.smtp import AuthResult
 
-from notifications.channels.base import Facts
-from notifications.channels.email import EmailChannel, message_id
-from notifications.default_texts import EVENTS
+from notifications.channels.email.channel import EmailChannel, message_id
 from notifications.exceptions import SendError
+from notifications.messages.context import Facts
+from notifications.messages.default_texts import EVENTS
+from notifications.models import Delivery
+from notifications.services.send_threads import send_due
+from notifications.transport.mail_advice import PLAIN_TO_TLS, TLS_TO_PLAIN, Situation, Step, advice
+from scheduler.engine.reasons import Reason
+from tests.notify import FULL, finish_all
 from tests.sinks import PATIENCE, Mailbox, RawSink, dribble, free_port, mail_server, silence
+from tests.support.cases import each_case
 from tests.unit.corpora import headers
-from tests.unit.test_default_texts import FULL
 
 #: Seconds; short enough for a test that waits for its end, long enough for a loaded machine to connect.
 SHORT = 1.5
+WANTS_TLS, WANTS_PLAIN = str(Reason(PLAIN_TO_TLS)), str(Reason(TLS_TO_PLAIN))
 CHANNEL = EmailChannel()
 HEADERS = sorted(
     "Auto-Submitted Content-Type Date From MIME-Version Message-ID Subject To X-Auto-Response-Suppress".split()  # noqa: SIM905
@@ -33,7 +41,7 @@ HEADERS = sorted(
 
 @pytest.fixture(autouse=True)
 def real_backend(settings: Any) -> None:
-    settings.EMAIL_BACKEND = "notifications.mail_backend.EmailBackend"
+    settings.EMAIL_BACKEND = "notifications.transport.smtp.EmailBackend"
     settings.EMAIL_HOST = "127.0.0.1"
     settings.DEFAULT_FROM_EMAIL = "Schedsite <schedsite@example.org>"
 
@@ -59,7 +67,7 @@ def send(
     **config: Any,
 ) -> str:
     config = {"type": "email", "recipients": list(recipients), **config}
-    return CHANNEL.send(config, CHANNEL.compose(config, told or facts()), key=key, deadline=deadline)
+    return str(CHANNEL.send(config, CHANNEL.compose(config, told or facts()), key=key, deadline=deadline))
 
 
 def failure(**options: Any) -> SendError:
@@ -87,8 +95,8 @@ def test_mail_arrives_as_text_and_html(mailbox: Mailbox) -> None:
     assert '<a href="https://schedsite.example.org/x/4711">' in html.get_content()
 
 
-@pytest.mark.parametrize("language", ["en", "zh-hans"])
-@pytest.mark.parametrize("event", EVENTS)
+@each_case("language", ["en", "zh-hans"])
+@each_case("event", EVENTS)
 def test_mail_of_each_event_holds_what_one_needs_to_know(mailbox: Mailbox, event: str, language: str) -> None:
     send(facts(event, language, task_name="夜间备份"))
 
@@ -126,7 +134,7 @@ def test_chinese_subject_and_body_arrive_intact(mailbox: Mailbox) -> None:
     assert "磁盘已满" in body.get_content()
 
 
-@pytest.mark.parametrize(
+@each_case(
     "subject",
     [
         "夜间备份" * 50,
@@ -168,7 +176,7 @@ def test_message_id_is_that_of_the_delivery(mailbox: Mailbox) -> None:
     assert re.fullmatch(r"<[0-9a-f]{40}@example\.org>", first)
 
 
-@pytest.mark.parametrize("text", headers.TEXTS)
+@each_case("text", headers.TEXTS)
 def test_value_adds_no_header_and_no_recipient(mailbox: Mailbox, text: str) -> None:
     values = dict.fromkeys(FULL, text)
     send(facts(**values), subject_template="{{task_name}}" + text, body_template="{{reason}}" + text)
@@ -181,7 +189,7 @@ def test_value_adds_no_header_and_no_recipient(mailbox: Mailbox, text: str) -> N
     assert mail["Subject"].startswith("Backup")
 
 
-@pytest.mark.parametrize("address", headers.RECIPIENTS)
+@each_case("address", headers.RECIPIENTS)
 def test_malformed_recipient_is_left_out_and_the_others_get_the_mail(mailbox: Mailbox, address: str) -> None:
     said = send(recipients=(address, "good@example.org"))
 
@@ -300,20 +308,20 @@ def start_tls_then_dribble(sock: socket.socket, end: threading.Event) -> None:
 
 
 @pytest.mark.parametrize(
-    ("behave", "options"),
+    ("behave", "options", "hint"),
     [
-        (silence, {}),
-        (dribble(b"220", b"-"), {}),
-        (dribble(b"220-hello\r\n", b"220-more\r\n"), {}),
-        (greet_then_dribble, {}),
-        (start_tls_then_dribble, {"EMAIL_USE_TLS": True}),
-        (silence, {"EMAIL_USE_SSL": True}),
-        (dribble(b"\x16\x03\x03\x40\x00\x02", b"\x00"), {"EMAIL_USE_SSL": True}),
+        (silence, {}, WANTS_TLS),
+        (dribble(b"220", b"-"), {}, WANTS_TLS),
+        (dribble(b"220-hello\r\n", b"220-more\r\n"), {}, WANTS_TLS),
+        (greet_then_dribble, {}, ""),
+        (start_tls_then_dribble, {"EMAIL_USE_TLS": True}, ""),
+        (silence, {"EMAIL_USE_SSL": True}, WANTS_PLAIN),
+        (dribble(b"\x16\x03\x03\x40\x00\x02", b"\x00"), {"EMAIL_USE_SSL": True}, WANTS_PLAIN),
     ],
     ids=["silent", "bytes", "lines", "lines after EHLO", "STARTTLS", "silent TLS", "TLS"],
 )
 def test_server_that_dribbles_cannot_hold_the_sender(
-    behave: Any, options: dict[str, Any], settings: Any
+    behave: Any, options: dict[str, Any], hint: str, settings: Any
 ) -> None:
     for name, value in options.items():
         setattr(settings, name, value)
@@ -322,9 +330,8 @@ def test_server_that_dribbles_cannot_hold_the_sender(
 
         error = failure(deadline=SHORT)
 
-        assert error.reason == (
-            f"mail server 127.0.0.1:{sink.port}: the mail server did not finish within 1.5 s"
-        )
+        said = f"mail server 127.0.0.1:{sink.port}: the mail server did not finish within 1.5 s"
+        assert error.reason == f"{said}; {hint}" if hint else said
         assert not error.is_permanent
 
 
@@ -333,7 +340,10 @@ def test_no_server_is_tried_again(settings: Any) -> None:
 
     error = failure()
 
-    assert error.reason == f"mail server 127.0.0.1:{settings.EMAIL_PORT}: [Errno 111] Connection refused"
+    assert error.reason == (
+        f"mail server 127.0.0.1:{settings.EMAIL_PORT}: [Errno 111] Connection refused; "
+        "see EMAIL_HOST and EMAIL_PORT"
+    )
     assert not error.is_permanent
 
 
@@ -412,6 +422,183 @@ def test_tls_from_the_start(certificate: Path, settings: Any, monkeypatch: pytes
 
     assert said == "accepted for 1 of 1 recipients"
     assert len(box.mails) == 1
+
+
+# --- a server that cannot do what is configured -----------------------------------------------------
+
+
+def tried_again(hint: str, **values: Any) -> str:
+    """Return why a mail was not sent, for now, with the settings to look at."""
+    error = failure(**values)
+    assert not error.is_permanent
+    assert error.reason.endswith(f"; {hint}"), error.reason
+    return error.reason
+
+
+def test_a_server_without_starttls_names_the_setting(mailbox: Mailbox, settings: Any) -> None:
+    settings.EMAIL_USE_TLS = True
+
+    reason = tried_again("set EMAIL_USE_TLS=0, or EMAIL_PORT to one with STARTTLS, mostly 587")
+
+    assert reason.startswith("the mail server cannot do this: STARTTLS extension not supported by server.")
+    assert mailbox.mails == []
+
+
+def test_a_server_without_login_names_the_settings(mailbox: Mailbox, settings: Any) -> None:
+    settings.EMAIL_HOST_USER, settings.EMAIL_HOST_PASSWORD = "me", "hush"
+
+    reason = tried_again(
+        "leave EMAIL_HOST_USER and EMAIL_HOST_PASSWORD empty, or encrypt first with EMAIL_USE_TLS=1"
+    )
+
+    assert reason.startswith("the mail server cannot do this: SMTP AUTH extension not supported by server.")
+    assert mailbox.mails == []
+
+
+def test_a_server_whose_logins_are_not_known_names_the_settings(settings: Any) -> None:
+    settings.EMAIL_HOST_USER, settings.EMAIL_HOST_PASSWORD = "me", "hush"
+
+    def kerberos_only(sock: socket.socket, _end: threading.Event) -> None:
+        sock.sendall(b"220 ready\r\n")
+        sock.recv(1000)
+        sock.sendall(b"250-x\r\n250 AUTH GSSAPI\r\n")
+        sock.recv(1000)
+
+    with RawSink(kerberos_only) as sink:
+        settings.EMAIL_PORT = sink.port
+        reason = tried_again(
+            "leave EMAIL_HOST_USER and EMAIL_HOST_PASSWORD empty, or encrypt first with EMAIL_USE_TLS=1"
+        )
+
+    assert "No suitable authentication method found" in reason
+
+
+@pytest.mark.parametrize(
+    ("user", "password", "name"),
+    [("me", "geheim-ü", "EMAIL_HOST_PASSWORD"), ("管理员", "secret", "EMAIL_HOST_USER")],
+)
+def test_a_login_that_is_not_ascii_names_the_setting_and_not_the_value(
+    mailbox: Mailbox, settings: Any, user: str, password: str, name: str
+) -> None:
+    settings.EMAIL_HOST_USER, settings.EMAIL_HOST_PASSWORD = user, password
+
+    error = failure()
+
+    assert error.reason == f"{name} must have ASCII characters only to log in; it has others"
+    assert not error.is_permanent
+
+
+def test_a_server_that_wants_a_login_names_the_settings(settings: Any) -> None:
+    with mail_server(
+        Mailbox(), auth_required=True, auth_require_tls=False, authenticator=_authenticate
+    ) as port:
+        settings.EMAIL_PORT = port
+        reason = tried_again("see EMAIL_HOST_USER and EMAIL_HOST_PASSWORD")
+
+    assert reason.startswith("the mail server said 530 5.7.0 Authentication required")
+
+
+def test_a_wrong_password_names_the_settings(settings: Any) -> None:
+    settings.EMAIL_HOST_USER, settings.EMAIL_HOST_PASSWORD = "me", "wrong"
+    with mail_server(
+        Mailbox(), auth_required=True, auth_require_tls=False, authenticator=_authenticate
+    ) as port:
+        settings.EMAIL_PORT = port
+        reason = tried_again("see EMAIL_HOST_USER and EMAIL_HOST_PASSWORD")
+
+    assert reason.startswith("the mail server said 535 ") and "wrong" not in reason
+
+
+def test_a_server_that_wants_encryption_names_the_setting(certificate: Path, settings: Any) -> None:
+    with mail_server(Mailbox(), tls_context=_server_context(certificate), require_starttls=True) as port:
+        settings.EMAIL_PORT = port
+        reason = tried_again("set EMAIL_USE_TLS=1")
+
+    assert "530 Must issue a STARTTLS command first" in reason
+
+
+def test_encryption_from_the_start_at_a_port_without_it_names_the_settings(
+    mailbox: Mailbox, settings: Any
+) -> None:
+    settings.EMAIL_USE_SSL = True
+
+    reason = tried_again(WANTS_PLAIN)
+
+    assert "SSL" in reason
+
+
+def test_no_encryption_at_a_port_that_begins_with_it_names_the_settings(
+    certificate: Path, settings: Any
+) -> None:
+    with mail_server(Mailbox(), ssl_context=_server_context(certificate)) as port:
+        settings.EMAIL_PORT = port
+
+        reason = tried_again(WANTS_TLS, deadline=SHORT)
+
+    assert "did not finish within 1.5 s" in reason
+
+
+def test_a_port_of_something_else_names_the_settings(settings: Any) -> None:
+    with RawSink(dribble(b"SSH-2.0-OpenSSH_9\r\n", b"")) as sink:
+        settings.EMAIL_PORT = sink.port
+        reason = tried_again("see EMAIL_HOST and EMAIL_PORT")
+
+    assert reason.startswith(f"mail server 127.0.0.1:{sink.port}: its reply is not that of a mail server")
+
+
+def test_a_certificate_of_another_name_names_the_settings(certificate: Path, settings: Any) -> None:
+    settings.EMAIL_USE_SSL = True
+    with mail_server(Mailbox(), ssl_context=_server_context(certificate)) as port:
+        settings.EMAIL_PORT = port
+        reason = tried_again(
+            "EMAIL_HOST must be a name in its certificate, and SSL_CERT_FILE must name who signed it"
+        )
+
+    assert "certificate verify failed" in reason
+
+
+def test_a_sender_that_the_server_does_not_take_names_the_setting(settings: Any) -> None:
+    class Picky(Mailbox):
+        async def handle_MAIL(self, *_args: Any) -> str:
+            return "553 5.7.1 Sender address rejected: not owned by user"
+
+    with mail_server(Picky()) as port:
+        settings.EMAIL_PORT = port
+        error = failure()
+
+    assert error.reason == (
+        "the mail server said 553 5.7.1 Sender address rejected: not owned by user; see DEFAULT_FROM_EMAIL"
+    )
+
+
+def test_advice_is_none_for_what_is_not_about_a_setting() -> None:
+    for error in (
+        smtplib.SMTPDataError(554, b"spam"),
+        smtplib.SMTPServerDisconnected("closed"),
+        smtplib.SMTPSenderRefused(552, b"too large", "a@b"),
+        TimeoutError("late"),
+    ):
+        assert advice(error, Situation(Step.SEND, is_ssl=False, is_tls=False)) is None
+
+
+@pytest.mark.django_db
+def test_a_mail_that_the_server_cannot_take_is_tried_again_as_often_as_any_other(
+    mailbox: Mailbox, settings: Any, make_task: Any
+) -> None:
+    settings.EMAIL_USE_TLS, settings.SCHEDULER_NOTIFY_ATTEMPTS = True, 3
+    mail = {"type": "email", "recipients": ["ops@example.org"]}
+    task = make_task("a", task_notify=[{"triggers": ["technical_failure"], "channels": [mail]}])
+    finish_all(task, "F")
+    later = datetime.now(UTC) + timedelta(hours=1)
+
+    states = []
+    for number in range(5):
+        send_due(clock=lambda number=number: later + timedelta(hours=2 * number))
+        delivery = Delivery.objects.get()
+        states.append((delivery.state, delivery.attempts))
+
+    assert states == [("pending", 1), ("pending", 2), *[("failed", 3)] * 3]
+    assert "EMAIL_USE_TLS=0" in delivery.reason
 
 
 def test_composed_message_can_be_stored() -> None:

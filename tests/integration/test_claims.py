@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import secrets
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -12,13 +14,14 @@ import pytest
 from django.conf import settings
 from django.db import connection, transaction
 from django_q.brokers import get_broker
+from django_q.conf import Conf
 from django_q.signing import SignedPackage
 
 from scheduler import queues
 from scheduler.choices import Status, Trigger
 from scheduler.models import Execution, Process
 from scheduler.runner import Spool
-from scheduler.services import claims, processes
+from scheduler.services import claims, heartbeats
 from scheduler.services.downstream import lock_downstream
 from scheduler.services.outcomes import LogPiece, Report, append_log, finish
 from scheduler.services.pruning import prune
@@ -31,7 +34,7 @@ from tests.stack import wait_until
 def worker() -> Process:
     """Return the row of this process as a worker."""
     host_id = Spool(settings.SCHEDULER_SPOOL_DIR).host_id
-    return processes.register(Process.Kind.WORKER, host_id=host_id, queue="default", slots=8, now=NOON)
+    return heartbeats.register(Process.Kind.WORKER, host_id=host_id, queue="default", slots=8, now=NOON)
 
 
 def test_what_was_claimed_and_never_started_is_queued_again(make_task: Any) -> None:
@@ -71,7 +74,7 @@ def test_a_worker_without_work_for_days_has_its_row_again_when_it_beats(make_tas
     prune(NOON + timedelta(days=2))
     assert not Process.objects.exists()
 
-    processes.beat(idle, now=NOON + timedelta(days=2))
+    heartbeats.beat(idle, now=NOON + timedelta(days=2))
 
     request_run(make_task("a"), trigger=Trigger.MANUAL, user=None, now=NOON)
     (taken,) = claims.claim(owner=idle, queue="default", limit=1, now=NOON + timedelta(days=2))
@@ -117,18 +120,40 @@ def test_cancelling_a_run_and_recording_its_outcomes_do_not_wait_for_each_other(
     assert Execution.objects.get(task=first).status == Status.CANCELLED
 
 
-def test_work_is_announced_also_while_a_message_of_another_job_waits(db: None) -> None:
-    name = f"queue-{secrets.token_hex(4)}"
+@contextmanager
+def queue_of(name: str) -> Iterator[Any]:
+    """Yield the broker of a queue, which is removed at the end."""
     broker = get_broker(name)
     try:
+        yield broker
+    finally:
+        broker.delete_queue()
+
+
+def test_work_is_announced_also_while_a_message_of_another_job_waits(db: None) -> None:
+    name = f"queue-{secrets.token_hex(4)}"
+    with queue_of(name) as broker:
         queues.wake_job("notifications.jobs.send_deliveries", queue=name)
         queues.wake(name, count=1)
 
         taken = [payload for _ in range(2) for _key, payload in broker.dequeue()]
-    finally:
-        broker.delete_queue()
     jobs = [SignedPackage.loads(payload)["func"] for payload in taken]
     assert jobs == ["notifications.jobs.send_deliveries", "scheduler.jobs.work"]
+
+
+def test_installations_that_share_a_redis_leave_each_other_their_wake_ups(
+    db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not settings.REDIS_URL:
+        pytest.skip("REDIS_URL is not set")
+    name = f"queue-{secrets.token_hex(4)}"
+    with queue_of(name) as mine:
+        queues.wake(name, count=1)
+        with monkeypatch.context() as patch:
+            patch.setattr(Conf, "SECRET_KEY", "that of another installation")
+            with queue_of(name) as theirs:
+                assert theirs.queue_size() == 0
+        assert mine.queue_size() == 1
 
 
 def test_the_log_that_a_lost_worker_stored_keeps_its_size(make_task: Any) -> None:

@@ -14,8 +14,11 @@ from scheduler.services import runs, tasks
 from scheduler.services.dispatch import dispatch_due
 from scheduler.services.outcomes import Report, finish
 from scheduler.services.pruning import prune
+from scheduler.wording.explanations import explain
+from scheduler.wording.reasons import told_error
 from tests.conftest import NOON
 from tests.simulation import B, Engine, F, S, T, diamond
+from tests.support.cases import each_case
 
 
 def status_of(run: Run) -> str:
@@ -112,7 +115,7 @@ def test_retries_count_once_by_their_outcome(engine: Engine) -> None:
     assert Execution.objects.filter(task__task_id="b").count() == 1
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("rule", "b", "c", "expected"),
     [
         ("all_done", F, S, Status.QUEUED),
@@ -163,6 +166,32 @@ def test_a_run_by_hand_does_not_ask_its_own_upstreams(engine: Engine) -> None:
     assert engine.history() == [("d", S)]
 
 
+def test_a_waiting_retry_is_called_so_wherever_it_is_in_the_way(engine: Engine) -> None:
+    engine.task("a", task_concurrency="allow")
+    engine.task("b", "a", task_retry=1, task_retry_interval=3600)
+    engine.start("a")
+    engine.end(a=S)
+    engine.end(b=F)
+    retry = engine.latest("b")
+    engine.start("a")
+
+    engine.end(a=S)
+    with pytest.raises(runs.OverlapError) as refused:
+        engine.start("b")
+    told = [str(said) for said in explain(Task.objects.get(task_id="b"), now=engine.clock.now).sentences]
+
+    assert retry.not_before is not None
+    reason = (
+        f"execution {retry.pk} is a waiting retry: attempt 2 waits until {retry.not_before:%Y-%m-%d %H:%M:%S} UTC "
+        "(overlap: skip the new one)"
+    )
+    skipped = Execution.objects.filter(task__task_id="b", status=Status.SKIPPED).order_by("pk")
+    assert [(row.trigger, row.reason) for row in skipped] == [("dependency", reason), ("manual", reason)]
+    assert str(refused.value) == reason
+    until = f"{retry.not_before:%Y-%m-%d %H:%M:%S} UTC"
+    assert f"Attempt 2 in run {retry.run_id} waits until {until}." in told
+
+
 def test_overlap_skips_a_downstream_that_is_still_running_elsewhere(engine: Engine) -> None:
     engine.task("a", task_concurrency="allow")
     engine.task("b", "a")
@@ -176,7 +205,7 @@ def test_overlap_skips_a_downstream_that_is_still_running_elsewhere(engine: Engi
     engine.end(a=S)
 
     skipped = engine.latest("b")
-    assert skipped.reason == f"execution {before.pk} is still running (task_concurrency is skip)"
+    assert skipped.reason == f"execution {before.pk} is still running (overlap: skip the new one)"
     assert engine.latest("c").status == Status.SKIPPED
 
 
@@ -251,10 +280,10 @@ def test_a_pair_that_could_not_be_used_is_used_after_the_next_success(
     if in_the_way == "running":
         engine.start("c")
         engine.claim()
-        reason = f"execution {engine.latest('c').pk} is still running (task_concurrency is skip)"
+        reason = f"execution {engine.latest('c').pk} is still running (overlap: skip the new one)"
     else:
         Task.objects.filter(task_id="c").update(enabled=False)
-        reason = "the task is disabled"
+        reason = "the task is paused"
     for name in "ab":
         engine.start(name)
         engine.end(**{name: S})
@@ -375,7 +404,8 @@ def test_several_missed_slots_use_one_success_once(engine: Engine) -> None:
 
     dispatch_due(NOON + timedelta(hours=3))
 
-    assert [status for name, status in engine.history() if name == "c"] == ["queued", "skipped", "skipped"]
+    assert [status for name, status in engine.history() if name == "c"] == ["queued", "skipped"]
+    assert engine.latest("c").slot_count == 2
 
 
 # --- changes while a run is under way -------------------------------------------------------------
@@ -402,7 +432,7 @@ def test_a_run_keeps_the_dependencies_it_began_with(engine: Engine) -> None:
 
 
 def _spec(task_id: str) -> Any:
-    from scheduler.specs import task_to_spec
+    from scheduler.task_mapping import task_to_spec
 
     return task_to_spec(Task.objects.get(task_id=task_id))
 
@@ -415,7 +445,7 @@ def test_a_disabled_downstream_is_skipped_and_so_is_what_is_below(engine: Engine
 
     engine.end(a=S)
 
-    assert engine.latest("b").reason == "the task is disabled"
+    assert engine.latest("b").reason == "the task is paused"
     assert engine.latest("c").status == Status.SKIPPED
     assert Run.objects.get().finished_at is not None
 
@@ -606,22 +636,22 @@ def test_what_cannot_be_resumed_is_refused_with_the_reason(engine: Engine) -> No
         execution.refresh_from_db()
         with pytest.raises(ConflictError) as caught:
             runs.resume(execution, trigger=Trigger.MANUAL, now=engine.clock.tick())
-        return str(caught.value)
+        return told_error(caught.value)
 
-    assert refusal(first) == f"Execution {first.pk} of the same run is “Queued”; wait for its end."
+    assert refusal(first) == f"Execution {first.pk} of the same run is “Queued”; wait until it ends."
     engine.end(a=F)
     second = runs.resume(first, trigger=Trigger.MANUAL, now=engine.clock.tick())
     engine.end(a=S)
     assert refusal(first) == (
-        f"Execution {first.pk} was followed by execution {second.pk} in the same run; resume from that one."
+        f"Execution {first.pk} was followed by execution {second.pk} in the same run; retry from that one."
     )
     assert refusal(second) == (
-        f"Execution {second.pk} ended as success; only what failed, was cancelled or skipped can be resumed."
+        f"Execution {second.pk} succeeded; only failed, cancelled or skipped executions can be retried."
     )
     third = engine.start("a")
     engine.end(a=F)
     other = engine.start("a")
-    assert refusal(third) == f"execution {other.pk} is still queued (task_concurrency is skip)"
+    assert refusal(third) == f"execution {other.pk} is still queued (overlap: skip the new one)"
     Task.objects.update(deleted_at=NOON)
     assert refusal(third) == "Task a was deleted."
 

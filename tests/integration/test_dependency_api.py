@@ -103,6 +103,7 @@ def test_a_run_is_cancelled_whole_and_only_once(engine: Engine, editor: TokenCli
     assert (first.status_code, first.json()["status"]) == (202, "cancelled")
     assert first.json()["cancel_reason"] == "run cancelled by a-editor"
     assert (second.status_code, second.json()["detail"]) == (409, f"Run {run} has already ended.")
+    assert (second.json()["code"], second.json()["params"]) == ("run_has_ended", {"run": run})
     assert editor.get("runs/999999").status_code == 404
 
 
@@ -134,7 +135,7 @@ def test_resume_answers_with_the_new_execution_or_says_why_not(
     assert Execution.objects.get(pk=answer.json()["execution_id"]).trigger == "api"
     assert again.status_code == 409
     assert again.json()["detail"] == (
-        f"Execution {answer.json()['execution_id']} of the same run is “Queued”; wait for its end."
+        f"Execution {answer.json()['execution_id']} of the same run is “Queued”; wait until it ends."
     )
 
 
@@ -187,13 +188,13 @@ def test_a_task_that_never_ran_says_what_would_start_it(engine: Engine, editor: 
     engine.task("b", task_schedule="0 2 * * *")
     engine.task("c", "a", task_enabled=False)
 
-    assert told(editor, "a") == ["It has never run.", "Nothing starts it but a person or the API."]
-    assert told(editor, "b") == ["It has never run.", "Its next slot is 2026-06-02 02:00:00 UTC."]
+    assert told(editor, "a") == ["It never ran.", "It only runs when started by hand or through the API."]
+    assert told(editor, "b") == ["It never ran.", "Its next slot is 2026-06-02 02:00:00 UTC."]
     assert told(editor, "c") == [
-        "It has never run.",
-        "It is disabled: its schedule does not count, and runs that reach it skip it.",
+        "It never ran.",
+        "Paused: its schedule is ignored and runs skip it.",
         "It waits for a: no success yet.",
-        "Nothing starts it but a person or the API.",
+        "It only runs when started by hand or through the API.",
     ]
 
 
@@ -219,7 +220,7 @@ def test_a_task_says_why_it_ran_and_which_success_is_used_up(engine: Engine, edi
     )
     assert body["now"][0].startswith("a succeeded at 2026-06-01 12:00:")
     assert body["now"][1].endswith(f"already used by execution {c.pk}.")
-    assert body["upcoming"] == ["It starts when its upstreams allow it, by hand or by the API."]
+    assert body["upcoming"] == ["It runs when its upstreams allow it, by hand or through the API."]
     assert [(up["task_id"], up["is_fresh"], up["used_by"]) for up in body["upstreams"]] == [
         ("a", True, None),
         ("b", False, c.pk),
@@ -233,10 +234,10 @@ def test_tasks_for_clean_up_and_escalation_say_when_they_start(engine: Engine, e
     engine.task("alarm", "a", "b", task_trigger_rule="any_failed")
 
     assert told(editor, "clean") == [
-        "It has never run.",
-        "It starts in a run once its upstreams have ended, whatever came of them: a, b.",
-        "Those outside of the run must have succeeded since this task last started.",
-        "It starts when its upstreams allow it, by hand or by the API.",
+        "It never ran.",
+        "It starts in a run once its upstreams have ended, whatever their outcomes: a, b.",
+        "Upstreams outside the run must have succeeded since this task last started.",
+        "It runs when its upstreams allow it, by hand or through the API.",
     ]
     assert told(editor, "alarm")[1] == ("It starts in a run as soon as one of its upstreams fails: a, b.")
 
@@ -309,7 +310,7 @@ def test_explain_at_a_terminal(engine: Engine) -> None:
 
     call_command("explain", "a", stdout=out)
 
-    assert out.getvalue() == "It has never run.\nNothing starts it but a person or the API.\n"
+    assert out.getvalue() == "It never ran.\nIt only runs when started by hand or through the API.\n"
     with pytest.raises(CommandError, match='there is no task "nobody"'):
         call_command("explain", "nobody")
 
@@ -353,7 +354,7 @@ def test_a_cycle_is_refused_with_its_path_wherever_it_is_tried(
     [
         (["nobody"], 'there is no task "nobody" to depend on'),
         (["a"], "the dependencies would form a cycle: a → a"),
-        (["b", "b"], 'task_dependencies[1] must not repeat "b", which stands in the list already'),
+        (["b", "b"], 'task_dependencies[1] must not repeat "b", which is in the list already'),
     ],
 )
 def test_a_bad_edge_is_refused_and_nothing_is_stored(

@@ -12,9 +12,10 @@ from scheduler.choices import Status
 from scheduler.models import Execution, Process, Run, Task
 from scheduler.services import claims
 from scheduler.services.dispatch import dispatch_due
-from scheduler.services.tasks import reschedule_broken, save_task
+from scheduler.services.rescheduling import reschedule_broken
+from scheduler.services.tasks import save_task
 from scheduler.signals import execution_finished
-from scheduler.specs import task_to_spec
+from scheduler.task_mapping import task_to_spec
 from tests.conftest import NOON
 
 
@@ -64,7 +65,7 @@ def test_an_hour_without_a_dispatcher_is_accounted_for(make_task: Any, policy: s
     assert missed.slot_count == 60 - queued
     assert missed.scheduled_for == NOON + timedelta(minutes=1)
     assert missed.covers_until == NOON + timedelta(minutes=60 - queued)
-    assert f"(task_misfire_policy is {policy})" in missed.reason
+    assert f"(missed slots: {policy})" in missed.reason
 
 
 def test_slots_that_run_all_catches_up_with_wait_for_each_other_though_overlap_is_skipped(
@@ -79,7 +80,7 @@ def test_slots_that_run_all_catches_up_with_wait_for_each_other_though_overlap_i
     assert {(row.status, row.parallel_limit) for row in rows} == {(Status.QUEUED, 1)}
     dispatch_due(NOON + timedelta(minutes=4))
     assert task.executions.latest("scheduled_for").reason == (
-        f"execution {rows[0].pk} is still queued (task_concurrency is skip)"
+        f"execution {rows[0].pk} is still queued (overlap: skip the new one)"
     )
 
 
@@ -104,8 +105,97 @@ def test_an_overlap_leaves_a_skipped_row_that_names_the_execution_in_the_way(mak
     dispatch_due(NOON + timedelta(minutes=2))
 
     skipped = Execution.objects.get(status=Status.SKIPPED)
-    assert skipped.reason == f"execution {first.pk} is still queued (task_concurrency is skip)"
+    assert skipped.reason == f"execution {first.pk} is still queued (overlap: skip the new one)"
     assert [status for status, _ in statuses(task)] == [Status.QUEUED, Status.SKIPPED]
+
+
+def skipped_rows(task: Task) -> list[tuple[int, datetime | None, datetime | None, str]]:
+    rows = Execution.objects.filter(task=task, status=Status.SKIPPED).order_by("scheduled_for")
+    return list(rows.values_list("slot_count", "scheduled_for", "covers_until", "reason"))
+
+
+def test_skipped_slots_in_a_row_are_one_row_while_the_same_execution_is_in_the_way(make_task: Any) -> None:
+    task = make_task("a", task_schedule="* * * * *")
+    dispatch_due(NOON + timedelta(minutes=1))
+    first = Execution.objects.get()
+
+    dispatch_due(NOON + timedelta(minutes=2))
+    Execution.objects.filter(pk=first.pk).update(status=Status.RUNNING)
+    for minutes in range(3, 6):
+        dispatch_due(NOON + timedelta(minutes=minutes))
+
+    slot = NOON + timedelta(minutes=2)
+    reason = f"execution {first.pk} is still running (overlap: skip the new one)"
+    assert skipped_rows(task) == [(4, slot, NOON + timedelta(minutes=5), reason)]
+    assert Execution.objects.get(status=Status.SKIPPED).finished_at == NOON + timedelta(minutes=5)
+
+
+def test_another_execution_in_the_way_begins_another_row(make_task: Any) -> None:
+    task = make_task("a", task_schedule="* * * * *")
+    for minutes in (1, 2, 3):
+        dispatch_due(NOON + timedelta(minutes=minutes))
+    Execution.objects.filter(status=Status.QUEUED).update(status=Status.SUCCESS)
+    for minutes in (4, 5, 6):
+        dispatch_due(NOON + timedelta(minutes=minutes))
+
+    assert [(count, until) for count, _slot, until, _reason in skipped_rows(task)] == [
+        (2, NOON + timedelta(minutes=3)),
+        (2, NOON + timedelta(minutes=6)),
+    ]
+
+
+def test_skipped_slots_of_one_pass_are_one_row_too(make_task: Any) -> None:
+    task = make_task("a", task_schedule="* * * * *", task_misfire_grace=3600)
+    dispatch_due(NOON + timedelta(minutes=1))
+
+    dispatch_due(NOON + timedelta(minutes=31))
+    dispatch_due(NOON + timedelta(minutes=33))
+
+    assert [(count, until) for count, _slot, until, _reason in skipped_rows(task)] == [
+        (32, NOON + timedelta(minutes=33))
+    ]
+
+
+def test_a_series_of_skipped_slots_ends_where_the_schedule_has_another_slot_between(make_task: Any) -> None:
+    task = make_task("a", task_schedule="* * * * *")
+    for minutes in (1, 2):
+        dispatch_due(NOON + timedelta(minutes=minutes))
+    Task.objects.update(next_run_at=NOON + timedelta(minutes=4))  # a slot without a record lies between
+
+    dispatch_due(NOON + timedelta(minutes=4))
+
+    assert [count for count, *_ in skipped_rows(task)] == [1, 1]
+
+
+def test_a_series_tells_whoever_asks_for_skipped_slots_once(make_task: Any) -> None:
+    make_task("a", task_schedule="* * * * *")
+    told: list[int] = []
+
+    def listen(execution_ids: list[int], **_: Any) -> None:
+        told.extend(execution_ids)
+
+    execution_finished.connect(listen, weak=False)
+    try:
+        for minutes in range(1, 6):
+            dispatch_due(NOON + timedelta(minutes=minutes))
+    finally:
+        execution_finished.disconnect(listen)
+
+    assert told == [Execution.objects.get(status=Status.SKIPPED).pk]
+
+
+def test_a_waiting_retry_in_the_way_is_called_so_with_its_time(make_task: Any) -> None:
+    make_task("a", task_schedule="* * * * *", task_retry=1, task_timezone="Europe/Berlin")
+    dispatch_due(NOON + timedelta(minutes=1))
+    Execution.objects.update(attempt=2, not_before=NOON + timedelta(minutes=65))
+    retry = Execution.objects.get()
+
+    dispatch_due(NOON + timedelta(minutes=2))
+
+    assert Execution.objects.get(status=Status.SKIPPED).reason == (
+        f"execution {retry.pk} is a waiting retry: attempt 2 waits until 2026-06-01 15:05:00 Europe/Berlin "
+        "(overlap: skip the new one)"
+    )
 
 
 def test_replace_cancels_what_is_queued(make_task: Any) -> None:
@@ -238,8 +328,8 @@ def test_of_the_slots_of_one_pass_only_the_last_begins_when_the_policy_is_replac
 
     dispatch_due(NOON)
 
-    rows = list(Execution.objects.order_by("scheduled_for").values_list("status", "reason"))
-    assert rows == [("skipped", "replaced by a newer execution")] * 9 + [("queued", "")]
+    rows = list(Execution.objects.order_by("scheduled_for").values_list("status", "slot_count", "reason"))
+    assert rows == [("skipped", 9, "replaced by a newer execution"), ("queued", 1, "")]
     assert Run.objects.count() == 1
 
 

@@ -12,17 +12,18 @@ from typing import Any
 import pytest
 from django.db import OperationalError, connection
 
-from scheduler import dispatcher
 from scheduler.choices import Status, Trigger
 from scheduler.models import Execution, Process, Task
-from scheduler.selectors import health
+from scheduler.processes import dispatcher
+from scheduler.selectors.health import health
 from scheduler.services import claims, dispatch
 from scheduler.services.dispatch import dispatch_due
-from scheduler.services.processes import Silence
+from scheduler.services.heartbeats import HeartbeatMonitor
 from scheduler.services.pruning import prune
+from scheduler.services.rescheduling import follow_zones
 from scheduler.services.runs import request_run
-from scheduler.services.tasks import follow_zones, save_task
-from scheduler.specs import task_to_spec
+from scheduler.services.tasks import save_task
+from scheduler.task_mapping import task_to_spec
 from tests.conftest import NOON
 
 MINUTE = timedelta(minutes=1)
@@ -113,7 +114,7 @@ def test_a_dispatcher_outlives_failing_passes_and_stops_when_told(
     transactional_db: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(dispatcher, "LONGEST_FAILURE_SLEEP", 0)
-    caplog.set_level("CRITICAL", logger="scheduler.dispatcher")
+    caplog.set_level("CRITICAL", logger="scheduler.processes.dispatcher")
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     passes = 0
 
@@ -153,23 +154,23 @@ def test_a_clock_that_jumps_takes_nothing_from_a_worker_that_lives(make_task: An
     request_run(make_task("a"), trigger=Trigger.MANUAL, user=None, now=NOON)
     claims.claim(owner=process(), queue="default", limit=1, now=NOON)
 
-    claims.reap(host_id="here", now=NOON + timedelta(days=1), silence=Silence(longest_step=10))
+    claims.reap(host_id="here", now=NOON + timedelta(days=1), monitor=HeartbeatMonitor(longest_step=10))
 
     assert Execution.objects.get().status == Status.RUNNING
 
 
 def test_silence_is_heartbeats_that_stay_the_same_while_somebody_looks() -> None:
-    silence = Silence(longest_step=10)
+    monitor = HeartbeatMonitor(longest_step=10)
     beats = [(1, NOON), (2, NOON)]
 
-    assert silence.longer_than(30, beats, at=1000) == set()
-    assert silence.longer_than(30, beats, at=1010) == set()
-    assert silence.longer_than(30, beats, at=2000) == set()  # nobody looked for long: 10 seconds count
-    assert silence.longer_than(30, [(1, NOON), (2, NOON - MINUTE)], at=2010) == {
+    assert monitor.silent_for(30, beats, at=1000) == set()
+    assert monitor.silent_for(30, beats, at=1010) == set()
+    assert monitor.silent_for(30, beats, at=2000) == set()  # nobody looked for long: 10 seconds count
+    assert monitor.silent_for(30, [(1, NOON), (2, NOON - MINUTE)], at=2010) == {
         1
     }  # any change is a sign of life
-    assert silence.longer_than(30, [(2, NOON - MINUTE), (3, NOON)], at=2020) == set()
-    assert silence.longer_than(20, [(2, NOON - MINUTE), (3, NOON)], at=2030) == {2}
+    assert monitor.silent_for(30, [(2, NOON - MINUTE), (3, NOON)], at=2020) == set()
+    assert monitor.silent_for(20, [(2, NOON - MINUTE), (3, NOON)], at=2030) == {2}
 
 
 def test_the_dead_do_not_look_alive_after_the_clock_was_put_back(db: None) -> None:

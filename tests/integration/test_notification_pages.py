@@ -16,14 +16,14 @@ from django.utils import translation
 from notifications import selectors
 from notifications.choices import Scope
 from notifications.models import Delivery, NotificationRule, RuleChannel
-from notifications.sentences import rule_sentence, span_words
 from notifications.services.definitions import save_rule, validate_rule
+from notifications.wording.rules import rule_sentence, span_words
 from scheduler.models import Execution, Task
 from tests.conftest import NOON
-from tests.integration.test_admin import FORM
-from tests.integration.test_site_pages import NASTY, member, text_of
 from tests.notify import finish_all, outcomes, rule
 from tests.sinks import Sink, answer
+from tests.support.cases import each_case
+from tests.support.pages import FORM, NASTY, compact, member, shown_form, text_of
 
 pytestmark = pytest.mark.django_db
 
@@ -82,29 +82,10 @@ def form(**fields: Any) -> dict[str, Any]:
     }
 
 
-def shown_form(html: str) -> dict[str, list[str]]:
-    """Return what a browser would send of the rules of a page."""
-    found: dict[str, list[str]] = {}
-    html = re.sub(r"<template>.*?</template>", "", html, flags=re.DOTALL)
-    for tag in re.findall(r"<input[^>]*>", html):
-        values = dict(re.findall(r'(\w+)="([^"]*)"', tag))
-        if re.search(r'type="(checkbox|radio)"', tag) and "checked" not in tag:
-            continue
-        if "name" in values:
-            found.setdefault(values["name"], []).append(values.get("value", "on"))
-    for name, text in re.findall(r'<textarea[^>]*name="([^"]*)"[^>]*>(.*?)</textarea>', html, re.DOTALL):
-        found.setdefault(name, []).append(text)
-    for name, options in re.findall(r'<select[^>]*name="([^"]*)"[^>]*>(.*?)</select>', html, re.DOTALL):
-        chosen = re.search(r'<option(?: value="([^"]*)")? selected>([^<]*)', options)
-        if chosen:
-            found.setdefault(name, []).append(chosen[1] or chosen[2])
-    return found
-
-
 # --- what rules say ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("words", "sentence"),
     [
         ({}, "Technical failure: each time"),
@@ -113,7 +94,7 @@ def shown_form(html: str) -> dict[str, list[str]]:
         ({"repeat": "once"}, "Technical failure: once, at the first of a series"),
         (
             {"threshold": 2, "repeat": "always", "cooldown": 5400},
-            "Technical failure: each time, from the one that makes 2 in a row; then quiet for 1 h 30 min",
+            "Technical failure: each time, from the one that makes 2 in a row; then muted for 1 h 30 min",
         ),
         ({"triggers": ["missed", "skipped", "overdue"]}, "Missed, skipped or overdue: each time"),
     ],
@@ -249,7 +230,7 @@ def test_operators_test_and_resend_and_change_nothing(everything: dict[str, Any]
         operator.post(reverse("admin:notifications_test"), form()).status_code,
     ]
 
-    assert "Send a test" in page and "Switch off" not in page and "Edit" not in page
+    assert "Send a test" in page and "Disable" not in page and "Edit" not in page
     assert "Sent" in tested and "noted" in tested and len(notebook.sent) == 1
     assert (resent.status_code, Delivery.objects.get(pk=failed.pk).state) == (302, "pending")
     assert changed == [403] * 3
@@ -266,7 +247,7 @@ def test_the_list_says_whom_when_by_what_and_how_the_last_message_went(site: Cli
     Delivery.objects.update(state="failed", reason="HTTP 500")
     NotificationRule.objects.filter(name="tagged").update(triggers=["wrong"])
 
-    html = text_of(site.get(RULES))
+    html = compact(site.get(RULES))
 
     assert "Technical failure: after every 3 in a row" in html
     assert "Alpha" in html and "nightly" in html and "All tasks" in html
@@ -288,7 +269,7 @@ def test_rules_are_found_by_state_and_words(site: Client, make_task: Any) -> Non
     assert found(state="tag") == found(state="off") == found(q="night") == ["tagged"]
     assert found(state="broken") == found(q="alph") == found(q="first") == found(state="task") == ["own"]
     assert found(q="nothing like it") == []
-    assert "No rule fits" in text_of(site.get(RULES, {"q": "nothing like it"}))
+    assert "No rules match" in text_of(site.get(RULES, {"q": "nothing like it"}))
 
 
 def test_a_rule_is_switched_off_and_on_in_the_task_that_it_belongs_to(site: Client, make_task: Any) -> None:
@@ -361,6 +342,34 @@ def test_lists_need_the_same_queries_for_one_and_for_many(
         site.get(url)
 
 
+@pytest.mark.parametrize(("letters", "shown"), [("SSF", ""), ("SFF", "× 2"), ("FFF", "× 3")])
+def test_the_number_beside_an_event_counts_that_event(
+    site: Client, make_task: Any, letters: str, shown: str
+) -> None:
+    task = make_task("a", task_notify=[rule("success", "technical_failure", threshold=3)])
+    finish_all(task, letters, begin=datetime.now(UTC) - timedelta(hours=1))
+    delivery = Delivery.objects.get()
+
+    listed = compact(site.get(DELIVERIES))
+    page = compact(site.get(reverse("admin:notifications_delivery_change", args=[delivery.pk])))
+    trial = compact(site.post(reverse("admin:notifications_rule_rehearse", args=[delivery.rule_id])))
+
+    assert "".join(re.findall(r"× \d+", listed)) == shown
+    assert "".join(re.findall(r"\d+ in a row", page)) == shown.replace("× ", "") + " in a row" * bool(shown)
+    assert f"<td>{shown.removeprefix('× ') or 1}</td>" in trial
+
+
+@pytest.mark.parametrize(("letters", "words"), [("F", "失败 1 次，时间："), ("FF", "连续失败 2 次，始于")])
+def test_one_failure_is_no_series_in_chinese(site: Client, make_task: Any, letters: str, words: str) -> None:
+    outcomes(make_task("a"), letters, begin=datetime.now(UTC) - timedelta(hours=1))
+    site.post(reverse("set_language"), {"language": "zh-hans"})
+
+    page = text_of(site.get(reverse("admin:scheduler_overview")))
+
+    assert words in page
+    assert ("连续失败" in page) is (len(letters) > 1)
+
+
 # --- the form ------------------------------------------------------------------------------------
 
 
@@ -385,7 +394,44 @@ def test_a_rule_is_made_for_all_tasks_for_a_tag_and_for_a_task(site: Client, mak
     assert made[0].channels.get().config["recipients"] == ["ops@example.org", "night@example.org"]
 
 
-@pytest.mark.parametrize(
+@each_case(
+    ("typed", "stored", "shown"),
+    [
+        ("0", 0, "0"),
+        ("true", True, "true"),
+        ("null", None, "null"),
+        ("ok", "ok", "ok"),
+        ('"0"', "0", "&quot;0&quot;"),
+        ("", "", "&quot;&quot;"),
+        ("[1]", "[1]", "[1]"),
+    ],
+)
+def test_what_an_answer_must_say_is_typed_and_shown_again(
+    site: Client, typed: str, stored: Any, shown: str
+) -> None:
+    fields = {"r0-c0-kind": "webhook", "r0-c0-url": "https://e.org/", "r0-c0-success_path": "data.code"}
+
+    response = site.post(ADD, form(**fields, **{"r0-c0-success_equals": typed}))
+    page = site.get(
+        reverse("admin:notifications_notificationrule_change", args=[NotificationRule.objects.get().pk])
+    )
+
+    assert response.status_code == 302, compact(response)
+    assert RuleChannel.objects.get().config["success_when"] == {"path": "data.code", "equals": stored}
+    assert f'name="r0-c0-success_equals" value="{shown}"' in compact(page)
+
+
+def test_a_body_of_nested_json_is_taken_by_the_form(site: Client) -> None:
+    body = '{"msgtype":"text","text":{"content":"{{task_name}}"}}'
+    fields = {"r0-c0-kind": "webhook", "r0-c0-url": "https://e.org/", "r0-c0-body_template": body}
+
+    response = site.post(ADD, form(**fields))
+
+    assert response.status_code == 302, text_of(response)
+    assert RuleChannel.objects.get().config["body_template"] == body
+
+
+@each_case(
     ("fields", "shown"),
     [
         ({"r0-triggers": []}, "Choose at least one."),
@@ -397,8 +443,8 @@ def test_a_rule_is_made_for_all_tasks_for_a_tag_and_for_a_task(site: Client, mak
         ({"r0-channel": []}, "A rule needs from 1 to 20 channels. Add one."),
         ({"r0-c0-recipients": "ops@example.org, nobody"}, "&quot;nobody&quot; was found. Mail addresses such as"),
         ({"r0-c0-recipients": ""}, "Mail addresses such as ops@example.org are allowed, from 1 to 100."),
-        ({"r0-c0-subject_template": "{{nam}}"}, "{{nam}} is no known name. Known are task_id"),
-        ({"r0-c0-body_template": "{{task_name}"}, "Each {{ needs a }}"),
+        ({"r0-c0-subject_template": "{{nam}}"}, "Unknown name {{nam}}; allowed: task_id"),
+        ({"r0-c0-body_template": "{{task_name}"}, "Each {{ needs a known name and a }} after it. Known are task_id"),
         ({"r0-c0-kind": "webhook", "r0-c0-url": "ftp://x"}, "An http or https URL with a host is allowed"),
         ({"r0-c0-kind": "webhook", "r0-c0-url": "http://127.0.0.1/"}, "Refused: 127.0.0.1 is not a permitted target"),
         (
@@ -409,9 +455,19 @@ def test_a_rule_is_made_for_all_tasks_for_a_tag_and_for_a_task(site: Client, mak
         (
             {"r0-c0-kind": "webhook", "r0-c0-url": "https://e.org/", "r0-c0-header_name": ["A", "A"],
              "r0-c0-header_value": ["x", "y"], "r0-c0-header_kept": ["", ""]},
-            "This name comes twice.",
+            "This name appears twice.",
         ),
-        ({"r0-c0-kind": "apprise", "r0-c0-url_typed": "x", "r0-c0-url_kept": ""}, "URLs of Apprise such as"),
+        ({"r0-c0-kind": "apprise", "r0-c0-url_typed": "x", "r0-c0-url_kept": ""}, "Apprise URLs such as"),
+        (
+            {"r0-c0-kind": "apprise", "r0-c0-url_kept": "",
+             "r0-c0-url_typed": "https://oapi.dingtalk.com/robot/send?access_token=abc"},
+            "Refused: https://•••••• makes no service of Apprise; for DingTalk use dingtalk://ACCESS_TOKEN",
+        ),
+        (
+            {"r0-c0-kind": "webhook", "r0-c0-url": "https://e.org/", "r0-c0-success_path": "two words",
+             "r0-c0-success_equals": "0"},
+            "A field of the answer such as errcode or data.status is allowed",
+        ),
         (
             {"r0-c0-kind": "apprise", "r0-c0-url_typed": "syslog://x", "r0-c0-url_kept": ""},
             "Refused: syslog:// is not available",
@@ -425,7 +481,7 @@ def test_each_error_stands_beside_its_field_and_nothing_typed_is_lost(
     site: Client, fields: dict[str, Any], shown: str
 ) -> None:
     response = site.post(ADD, form(**fields))
-    html = text_of(response)
+    html = compact(response)
 
     assert response.status_code == 200 and not NotificationRule.objects.exists()
     assert "Not saved" in html and shown in html.replace("&#x27;", "'")
@@ -498,7 +554,7 @@ def test_a_form_keeps_no_secret_of_another_rule(site: Client) -> None:
 
     html = text_of(site.post(ADD, form(**fields, **header)))
 
-    assert "It is not stored any more. Type it again." in html and HEADER not in html
+    assert "It is no longer stored. Enter it again." in html and HEADER not in html
     assert NotificationRule.objects.count() == 1
 
 
@@ -524,13 +580,24 @@ def test_a_new_channel_and_a_new_rule_come_as_parts(site: Client) -> None:
 
     assert "Recipients" in found["email"] and "Method" not in found["email"]
     assert "Method" in found["webhook"] and "Recipients" not in found["webhook"]
-    assert "URLs of Apprise" in found["apprise"] and "Method" not in found["apprise"]
+    assert "Apprise URLs" in found["apprise"] and "Method" not in found["apprise"]
     assert site.get(part, {"kind": "pigeon", "rule": "r0"}).status_code == 404
     assert site.get(part, {"kind": "email", "rule": '"><b>'}).status_code == 404
     assert text_of(site.get(reverse("admin:notifications_rule_part"))).count('name="rule"') == 1
 
 
 # --- trying out ----------------------------------------------------------------------------------
+
+
+def test_a_new_rule_tells_of_all_failures(site: Client) -> None:
+    part = compact(site.get(reverse("admin:notifications_rule_part")))
+
+    for html in (compact(site.get(ADD)), part):
+        assert set(re.findall(r'value="(\w+)" checked', html)) >= {
+            "business_failure",
+            "technical_failure",
+            "timeout",
+        }
 
 
 def test_a_rehearsal_tells_what_the_rule_as_typed_would_have_sent(site: Client, make_task: Any) -> None:
@@ -540,9 +607,12 @@ def test_a_rehearsal_tells_what_the_rule_as_typed_would_have_sent(site: Client, 
     html = text_of(site.post(reverse("admin:notifications_rehearse"), form(**{"r0-cooldown": "0"})))
     quiet = text_of(site.post(reverse("admin:notifications_rehearse"), form(**{"r0-cooldown": "10"})))
 
-    assert "In the last 30 days it would have told 2 times." in html
-    assert "8 outcomes were looked at." in html and html.count("Alpha") == 2
-    assert "it would have told once." in quiet and "1 more message would have been held back." in quiet
+    assert "It would have sent 2 messages in the last 30 days." in html
+    assert "8 outcomes were checked." in html and html.count("Alpha") == 2
+    assert (
+        "It would have sent one message in the last 30 days." in quiet
+        and "1 more message would have been suppressed." in quiet
+    )
     assert "cooldown of 36000 s" in quiet
     assert not NotificationRule.objects.exists() and not Delivery.objects.exists()
 
@@ -550,13 +620,13 @@ def test_a_rehearsal_tells_what_the_rule_as_typed_would_have_sent(site: Client, 
 def test_a_rule_is_rehearsed_before_its_channels_are_complete(site: Client) -> None:
     html = text_of(site.post(reverse("admin:notifications_rehearse"), form(**{"r0-c0-recipients": ""})))
 
-    assert "it would have told nothing." in html
+    assert "It would have sent no messages in the last 30 days." in html
 
 
 def test_a_rehearsal_of_a_draft_that_is_refused_says_why(site: Client) -> None:
     html = text_of(site.post(reverse("admin:notifications_rehearse"), form(**{"r0-threshold": "x"})))
 
-    assert "Not yet:" in html and "A whole number from 1 to 100,000 is allowed." in html
+    assert "Fix first:" in html and "A whole number from 1 to 100,000 is allowed." in html
 
 
 def test_the_sentence_follows_what_is_typed(site: Client) -> None:
@@ -564,7 +634,7 @@ def test_the_sentence_follows_what_is_typed(site: Client) -> None:
 
     good, bad = text_of(site.post(url, form())), text_of(site.post(url, form(**{"r0-threshold": "x"})))
 
-    assert "Technical failure or timeout: after every 3 in a row; then quiet for 2 h." in good
+    assert "Technical failure or timeout: after every 3 in a row; then muted for 2 h." in good
     assert bad.strip() == ""
 
 
@@ -711,7 +781,7 @@ def test_the_list_of_deliveries_goes_on_by_cursor_and_counts_nothing(site: Clien
 def test_a_delivery_shows_what_was_sent_and_what_became_of_it(site: Client, told: Task) -> None:
     mailed = Delivery.objects.get(rule_name="mailed")
     Delivery.objects.filter(pk=mailed.pk).update(
-        state="sent", attempts=2, sent_at=NOON, response="accepted for 1 of 1 recipients", streak=3,
+        state="sent", attempts=2, sent_at=NOON, response="accepted for 1 of 1 recipients", streak=3, repeats=3,
         content={"recipients": ["ops@example.org"], "subject": "Alpha 失败", "text": "the last lines", "html": "<p>"},
     )  # fmt: skip
 
@@ -725,7 +795,7 @@ def test_a_delivery_shows_what_was_sent_and_what_became_of_it(site: Client, told
 
 def test_a_delivery_that_waits_refreshes_itself_until_it_has_ended(site: Client, told: Task) -> None:
     hooked = Delivery.objects.get(rule_name="hooked")
-    found = re.search(r'id="delivery" hx-get="([^"]+)"', text_of(site.get(url_of("delivery_change", hooked))))
+    found = re.search(r'id="delivery" hx-get="([^"]+)"', compact(site.get(url_of("delivery_change", hooked))))
     assert found
 
     silent = site.get(found[1])
@@ -733,7 +803,7 @@ def test_a_delivery_that_waits_refreshes_itself_until_it_has_ended(site: Client,
     changed = site.get(found[1])
 
     assert silent.status_code == 204
-    assert "Sent" in text_of(changed) and "hx-get" not in text_of(changed).partition(">")[0]
+    assert "Sent" in compact(changed) and "hx-get" not in compact(changed).partition(">")[0]
 
 
 def test_resending_says_what_happens_and_keeps_the_first_delivery(site: Client, told: Task) -> None:
@@ -755,9 +825,9 @@ def test_resending_says_what_happens_and_keeps_the_first_delivery(site: Client, 
     third = text_of(site.post(url_of("resend", removed), follow=True))
 
     again = Delivery.objects.latest("pk")
-    assert f"Delivery {again.pk} sends once more what delivery {sent.pk} told" in first
-    assert "It is sent as soon as a worker takes it." in second
-    assert "has no channel any more" in third
+    assert f"Delivery {again.pk} sends the message of delivery {sent.pk} again" in first
+    assert "A worker will send it shortly." in second
+    assert f"The channel of delivery {removed.pk} no longer exists." in third
     states = dict(Delivery.objects.values_list("pk", "state"))
     assert states == {sent.pk: "sent", failed.pk: "pending", removed.pk: "failed", again.pk: "pending"}
     assert "Send again" not in text_of(site.get(url_of("delivery_change", removed)))
@@ -781,9 +851,9 @@ def test_the_overview_names_broken_rules_and_channels_that_do_not_get_through(
     NotificationRule.objects.update(problem="")
     good = text_of(site.get(url))
 
-    assert "This rule is broken and tells nothing: triggers must be words" in bad
-    assert "Its channel Email does not get through: connection refused" in bad
-    assert "does not get through" not in good and "broken" not in good
+    assert "This rule is invalid and sends nothing: triggers must be words" in bad
+    assert "Email channel is failing: connection refused" in bad
+    assert "channel is failing" not in good and "is invalid" not in good
 
 
 def test_a_channel_that_works_again_needs_no_attention(told: Task) -> None:
@@ -817,7 +887,7 @@ def test_the_page_of_a_task_lists_its_rules_and_those_of_its_tags_and_of_all(
 def test_the_page_of_an_execution_lists_what_it_caused(site: Client, told: Task) -> None:
     url = reverse("admin:scheduler_execution_change", args=[Execution.objects.get().pk])
 
-    html = text_of(site.get(url)).partition("Messages that it caused")[2]
+    html = text_of(site.get(url)).partition("Notifications sent")[2]
 
     assert html.count("Pending") == 2 and "hooked" in html and "mailed" in html
 

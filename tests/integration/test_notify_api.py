@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 
-from notifications.models import Delivery, NotificationRule
-from notifications.services.sending import send_due
+from notifications.models import Delivery, NotificationRule, RuleChannel
+from notifications.services.send_threads import send_due
 from scheduler.models import Task
-from tests.api_client import TokenClient
-from tests.integration.test_api import errors_of
+from tests.api_client import TokenClient, errors_of
 from tests.notify import NotebookChannel, finish_all, outcomes, rule
+from tests.support.cases import each_case
 
 pytestmark = pytest.mark.django_db
 MASK = "••••••"
@@ -113,6 +113,43 @@ BAD = [
         "SCHEDULER_WEBHOOK_ALLOW",
     ),
     (
+        {
+            "channels": [
+                {"type": "webhook", "url": "https://a.example", "success_when": {"path": "a..b", "equals": 0}}
+            ]
+        },
+        "channels[0].success_when.path",
+        "names separated by dots",
+    ),
+    (
+        {
+            "channels": [
+                {"type": "webhook", "url": "https://a.example", "success_when": {"path": "a", "equals": [0]}}
+            ]
+        },
+        "channels[0].success_when.equals",
+        "a number, true, false or null",
+    ),
+    (
+        {"channels": [{"type": "webhook", "url": "https://a.example", "success_when": {"path": "a"}}]},
+        "channels[0].success_when.equals",
+        "a number, true, false or null",
+    ),
+    (
+        {"channels": [{"type": "webhook", "url": "https://a.example", "success_when": "errcode == 0"}]},
+        "channels[0].success_when",
+        "an object with path and equals, or null",
+    ),
+    (
+        {
+            "channels": [
+                {"type": "apprise", "urls": ["https://oapi.dingtalk.com/robot/send?access_token=hush"]}
+            ]
+        },
+        "channels[0].urls[0]",
+        "of a service that is no program here",
+    ),
+    (
         {"channels": [{"type": "apprise", "urls": ["json://[::1]/"]}]},
         "channels[0].urls[0]",
         "SCHEDULER_WEBHOOK_ALLOW",
@@ -128,14 +165,14 @@ BAD = [
         "{{name}}",
     ),
     (
-        {"channels": [{"type": "email", "recipients": ["a@b.example"], "subject_template": "}}"}]},
+        {"channels": [{"type": "email", "recipients": ["a@b.example"], "subject_template": "{{task_id}"}]},
         "channels[0].subject_template",
         "{{name}}",
     ),
 ]
 
 
-@pytest.mark.parametrize(("fields", "path", "allowed"), BAD)
+@each_case(("fields", "path", "allowed"), BAD)
 def test_bad_rules_are_refused_alike_by_rule_by_task_and_by_import(
     admin: TokenClient,
     make_task: Any,
@@ -169,6 +206,70 @@ def test_bad_rules_are_refused_alike_by_rule_by_task_and_by_import(
     assert not NotificationRule.objects.exists()
 
 
+NESTED = '{"msgtype":"text","text":{"content":"{{task_name}}"}}'
+BLOCKS = '{"blocks":[{"type":"section","text":{"type":"mrkdwn","text":"*{{task_name}}*"}}]}'
+
+
+@pytest.mark.parametrize("body", [NESTED, BLOCKS])
+def test_closing_braces_of_nested_json_are_taken_by_rule_by_task_and_by_import(
+    admin: TokenClient, make_task: Any, tmp_path: Any, body: str
+) -> None:
+    make_task("a")
+    hook = {"type": "webhook", "url": "https://hooks.example.org/a", "body_template": body}
+    mail = {"type": "email", "recipients": ["a@b.example"], "subject_template": body, "body_template": body}
+    good = {"triggers": ["timeout"], "channels": [hook, mail]}
+    config = tmp_path / "config.json"
+    task = {"task_id": "c", "task_name": "C", "task_exec": "true", "task_notify": [good]}
+    config.write_text(json.dumps({"tasks": [task]}))
+
+    by_rule = admin.post("notification-rules", {"scope": "all", **good})
+    by_change = admin.call("PATCH", "tasks/a", {"task_notify": [good]})
+    by_task = admin.post("tasks", {**task, "task_id": "b"})
+    call_command("import_config", str(config))
+
+    assert [r.status_code for r in (by_rule, by_change, by_task)] == [201, 200, 201]
+    stored = [row.config["body_template"] for row in RuleChannel.objects.all()]
+    assert stored == [body] * 8
+
+
+def test_what_an_answer_must_say_goes_in_and_comes_out_everywhere(
+    admin: TokenClient, make_task: Any, tmp_path: Any, capsys: Any
+) -> None:
+    hook = {
+        "type": "webhook",
+        "url": "https://hooks.example.org/a",
+        "success_when": {"path": "data.code", "equals": 0.0},
+    }
+    good = {"triggers": ["timeout"], "channels": [hook]}
+    wanted = {"path": "data.code", "equals": 0}
+
+    answer = admin.post("notification-rules", {"scope": "all", **good}).json()
+    admin.post("tasks", {"task_id": "b", "task_name": "B", "task_exec": "true", "task_notify": [good]})
+    call_command("export_config")
+    exported = capsys.readouterr().out
+    config = tmp_path / "config.json"
+    config.write_text(exported)
+    call_command("import_config", str(config))
+
+    assert answer["channels"][0]["success_when"] == wanted
+    assert admin.get("tasks/b").json()["task_notify"][0]["channels"][0]["success_when"] == wanted
+    assert json.loads(exported)["tasks"][0]["task_notify"][0]["channels"][0]["success_when"] == wanted
+    assert "0 changed, 1 unchanged" in capsys.readouterr().out
+    assert [row.config["success_when"] for row in RuleChannel.objects.all()] == [wanted, wanted]
+
+
+def test_a_refused_address_of_apprise_is_shown_without_its_secret(admin: TokenClient) -> None:
+    for url in ("slack://hush", "https://oapi.dingtalk.com/robot/send?access_token=hush"):
+        bad = {"triggers": ["timeout"], "channels": [{"type": "apprise", "urls": [url]}]}
+
+        answer = admin.post("notification-rules", {"scope": "all", **bad})
+
+        [error] = answer.json()["errors"]
+        assert answer.status_code == 400
+        assert "makes no service of Apprise" in str(error)
+        assert "hush" not in answer.content.decode()
+
+
 def test_all_problems_of_a_rule_are_told_at_once(admin: TokenClient) -> None:
     bad = rule("failure", threshold=0, repeat="never", surprise=1)
 
@@ -177,7 +278,7 @@ def test_all_problems_of_a_rule_are_told_at_once(admin: TokenClient) -> None:
     assert sorted(path for path, _message in found) == ["repeat", "surprise", "threshold", "triggers[0]"]
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("place", "path"),
     [
         ({}, "scope"),
@@ -307,9 +408,7 @@ def test_deliveries_cost_the_same_however_many(
     assert len(rest["results"]) == 5 and rest["next"] is None
 
 
-@pytest.mark.parametrize(
-    "query", ["state=lost", "event=boom", "channel=pigeon", "since=yesterday", "rule=x", "x=1"]
-)
+@each_case("query", ["state=lost", "event=boom", "channel=pigeon", "since=yesterday", "rule=x", "x=1"])
 def test_a_filter_that_cannot_be_is_refused(admin: TokenClient, query: str) -> None:
     [(path, _message)] = errors_of(admin.get(f"deliveries?{query}"))
 
@@ -354,7 +453,7 @@ def test_a_bad_part_of_a_rule_hides_no_other(admin: TokenClient) -> None:
     ]
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("body", "missing"),
     [
         ({}, {"triggers", "channels"}),

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from notifications import heartbeat
+from notifications.services import dead_mans_switch
 from schedsite import environment
 from scheduler.models import Process
 from scheduler.signals import dispatcher_swept
@@ -20,8 +20,8 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture(autouse=True)
 def forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
     """Forget the ping of the test before."""
-    monkeypatch.setattr(heartbeat, "_pinged_at", None)
-    monkeypatch.setattr(heartbeat, "_thread", None)
+    monkeypatch.setattr(dead_mans_switch, "_pinged_at", None)
+    monkeypatch.setattr(dead_mans_switch, "_thread", None)
 
 
 def beat(kind: Process.Kind) -> None:
@@ -31,9 +31,9 @@ def beat(kind: Process.Kind) -> None:
 
 
 def end_of_ping() -> None:
-    assert heartbeat._thread is not None
-    heartbeat._thread.join(30)
-    assert not heartbeat._thread.is_alive()
+    assert dead_mans_switch._thread is not None
+    dead_mans_switch._thread.join(30)
+    assert not dead_mans_switch._thread.is_alive()
 
 
 def test_the_url_is_asked_for_at_a_sweep_and_again_after_30_seconds(settings: Any) -> None:
@@ -45,8 +45,8 @@ def test_the_url_is_asked_for_at_a_sweep_and_again_after_30_seconds(settings: An
         assert sink.next().line == "GET /hook HTTP/1.1"
         end_of_ping()
 
-        assert not heartbeat.ping_when_due(NOON + timedelta(seconds=29))
-        assert heartbeat.ping_when_due(NOON + timedelta(seconds=30))
+        assert not dead_mans_switch.ping_when_due(NOON + timedelta(seconds=29))
+        assert dead_mans_switch.ping_when_due(NOON + timedelta(seconds=30))
         sink.next()
         end_of_ping()
 
@@ -55,14 +55,14 @@ def test_without_a_worker_nothing_is_sent_and_the_reason_is_logged(settings: Any
     settings.SCHEDULER_HEARTBEAT_URL = f"http://127.0.0.1:{free_port()}/"
     beat(Process.Kind.DISPATCHER)
 
-    assert not heartbeat.ping_when_due(NOON)
+    assert not dead_mans_switch.ping_when_due(NOON)
 
     assert "no heartbeat is sent: no worker gave a heartbeat in the last 30 s" in caplog.text
 
 
 def test_without_a_url_nothing_is_looked_at(django_assert_num_queries: Any) -> None:
     with django_assert_num_queries(0):
-        assert not heartbeat.ping_when_due(NOON)
+        assert not dead_mans_switch.ping_when_due(NOON)
 
 
 @pytest.mark.parametrize("status", ["500 Broken", "302 Found"])
@@ -73,11 +73,13 @@ def test_an_answer_that_is_no_success_is_logged_without_the_url(
     beat(Process.Kind.CLUSTER)
     with Sink(answer(status, "Location: http://127.0.0.1:1/")) as sink:
         settings.SCHEDULER_HEARTBEAT_URL = sink.url
-        assert heartbeat.ping_when_due(NOON)
+        assert dead_mans_switch.ping_when_due(NOON)
         end_of_ping()
 
     assert "the heartbeat was not received: HTTPStatusError" in caplog.text
-    assert sink.url not in "".join(r.getMessage() for r in caplog.records if r.name == heartbeat.__name__)
+    assert sink.url not in "".join(
+        r.getMessage() for r in caplog.records if r.name == dead_mans_switch.__name__
+    )
 
 
 @pytest.mark.parametrize(

@@ -13,22 +13,23 @@ from django.test.utils import CaptureQueriesContext
 
 from notifications.choices import Scope
 from notifications.models import Delivery, NotificationRule, target_of
-from notifications.services import outbox
+from notifications.services import outbox, writing
 from notifications.services.definitions import save_rule, validate_rule
 from notifications.services.overdue import write_overdue
-from notifications.services.sending import send_due
+from notifications.services.send_threads import send_due
 from scheduler.choices import Status, Trigger
 from scheduler.config_file import validate_task
 from scheduler.models import Execution, Process, Task
 from scheduler.services.claims import claim
+from scheduler.services.heartbeats import register
 from scheduler.services.outcomes import Report, finish
-from scheduler.services.processes import register
 from scheduler.services.runs import request_run, resume
 from scheduler.services.tasks import save_task
-from scheduler.specs import task_to_spec
+from scheduler.task_mapping import task_to_spec
 from tests.conftest import NOON
 from tests.notify import NotebookChannel, announce_all, finish_all, outcomes, rule
 from tests.simulation import Engine, F, S
+from tests.support.cases import each_case
 
 pytestmark = pytest.mark.django_db
 LOCK = 1 if connection.vendor == "postgresql" else 0  # a query
@@ -161,7 +162,7 @@ def test_a_message_of_a_plain_rule_tells_its_streak_too(make_task: Any, notebook
 # --- two workers finish -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2), (0, 2, 1), (2, 0, 1), (1, 2, 0)])
+@each_case("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2), (0, 2, 1), (2, 0, 1), (1, 2, 0)])
 def test_the_streak_is_told_in_whatever_order_outcomes_are_recorded(
     make_task: Any, order: tuple[int, ...]
 ) -> None:
@@ -205,7 +206,7 @@ def test_the_cooldown_holds_back_and_says_so_in_one_row(make_task: Any) -> None:
     first, second = Delivery.objects.filter(state="suppressed").order_by("pk")
     assert (first.count, second.count) == (9, 4)
     assert first.reason == (
-        "held back until 2026-06-01 12:10:00 UTC by the cooldown of 600 s after the message about "
+        "suppressed until 2026-06-01 12:10:00 UTC by the cooldown of 600 s after the message about "
         "2026-06-01 12:00:00 UTC"
     )
     assert first.occurred_at == NOON + timedelta(minutes=9)
@@ -250,7 +251,7 @@ def test_ten_thousand_failures_are_one_message_and_one_digest(
     for group in range(100):
         rows = outcomes(task, "F" * 100, begin=NOON + timedelta(seconds=group), every=0)
         with CaptureQueriesContext(connection) as captured:
-            outbox.write_for([row.pk for row in rows], rows, now=NOON + timedelta(seconds=group))
+            outbox.write_for({row.task_id for row in rows}, rows, now=NOON + timedelta(seconds=group))
         queries.append(len(captured))
 
     send_due(clock=lambda: NOON + timedelta(minutes=59))
@@ -261,7 +262,7 @@ def test_ten_thousand_failures_are_one_message_and_one_digest(
     assert len(notebook.sent) == 2
     assert (digest["event"], digest["threshold_count"]) == ("digest", 9999)
     assert digest["reason"] == (
-        "Held back in the hour from 2026-06-01 12:00:00 +00:00, beyond 1 messages: a (9999)."
+        "Suppressed in the hour from 2026-06-01 12:00:00 +00:00, beyond 1 messages: a (9999)."
     )
     assert sorted(Delivery.objects.values_list("state", flat=True)) == ["sent", "sent", "suppressed"]
     assert Delivery.objects.get(state="suppressed").count == 9999
@@ -281,7 +282,7 @@ def test_workers_that_record_at_the_same_time_share_the_limit_and_count_every_me
             rows = outcomes(task, "F" * 10, begin=NOON + timedelta(seconds=number, minutes=group))
             together.wait(60)
             with transaction.atomic():
-                outbox.write_for([row.pk for row in rows], rows, now=NOON)
+                outbox.write_for({row.task_id for row in rows}, rows, now=NOON)
         connection.close()
 
     with ThreadPoolExecutor(4) as pool:
@@ -310,7 +311,7 @@ def test_the_hour_that_follows_has_a_limit_of_its_own(make_task: Any, settings: 
     rows = outcomes(task, "FFF", every=1)
 
     for row, minutes in zip(rows, (0, 1, 60), strict=True):
-        outbox.write_for([row.pk], [row], now=NOON + timedelta(minutes=minutes))
+        outbox.write_for({row.task_id}, [row], now=NOON + timedelta(minutes=minutes))
 
     assert list(Delivery.objects.exclude(event="digest").order_by("pk").values_list("state", flat=True)) == [
         "pending",
@@ -397,21 +398,21 @@ def test_an_error_in_one_rule_leaves_outcome_and_other_rules_alone(
 ) -> None:
     task = make_task("a", task_notify=[rule("technical_failure", name="good")])
     bad = rule_for_all("technical_failure", name="bad")
-    real = outbox._pending
+    real = writing._pending
 
-    def fail(firing: outbox.Firing, *rest: Any) -> Delivery:
+    def fail(firing: writing.Firing, *rest: Any) -> Delivery:
         if firing.row.pk == bad.pk:
             raise RuntimeError("boom")
         return real(firing, *rest)
 
-    monkeypatch.setattr(outbox, "_pending", fail)
+    monkeypatch.setattr(writing, "_pending", fail)
     finish_all(task, "F")
 
     assert Execution.objects.filter(status="technical_failure").count() == 1
     assert list(Delivery.objects.values_list("rule_name", flat=True)) == ["good"]
     bad.refresh_from_db()
     assert bad.problem == "RuntimeError: boom"
-    monkeypatch.setattr(outbox, "_pending", real)
+    monkeypatch.setattr(writing, "_pending", real)
     finish_all(task, "F", begin=NOON + timedelta(hours=1))
     bad.refresh_from_db()
     assert bad.problem == ""

@@ -16,15 +16,16 @@ from django.test.utils import CaptureQueriesContext
 from notifications.choices import Scope
 from notifications.models import Delivery, NotificationRule, RuleChannel
 from notifications.services.definitions import delete_rule, save_rule, validate_rule
-from notifications.services.projection import rule_spec
+from notifications.services.rule_sync import rule_spec
 from scheduler.config_file import ConfigError, parse_config, validate_task
 from scheduler.models import Task
-from scheduler.plan_text import plan_lines
 from scheduler.services.configuration import apply_import, plan_import
 from scheduler.services.tasks import delete_task, save_task, set_enabled
-from scheduler.specs import task_to_spec
+from scheduler.task_mapping import task_to_spec
+from scheduler.wording.import_plan import plan_lines
 from tests.conftest import NOON
 from tests.notify import finish_all, rule
+from tests.support.cases import each_case
 
 pytestmark = pytest.mark.django_db
 
@@ -246,7 +247,7 @@ def test_a_mask_without_a_secret_behind_it_is_refused() -> None:
     assert problem.message == "secret is the mask of a secret, and none is stored here"
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("fields", "path", "message"),
     [
         ({"triggers": ["failure"]}, "triggers[0]", "technical_failure"),
@@ -271,7 +272,7 @@ def test_a_mask_without_a_secret_behind_it_is_refused() -> None:
         (
             {"channels": [{"type": "webhook", "url": "https://a.example", "body_template": "{{task_id"}]},
             "channels[0].body_template",
-            "closed by",
+            "must have a known name and }} after each {{",
         ),
     ],
 )

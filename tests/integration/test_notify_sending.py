@@ -8,17 +8,20 @@ from typing import Any
 
 import pytest
 from django.db import OperationalError, connection, transaction
+from django.urls import reverse
 
 from notifications.exceptions import SendError
-from notifications.models import Delivery, NotificationRule
-from notifications.services import attempts, sending, wake
-from notifications.services.facts import facts_of
+from notifications.messages.default_texts import texts_for
+from notifications.models import Delivery, NotificationRule, RuleChannel
+from notifications.services import resending, send_threads, wake
+from notifications.services.facts import OVERVIEW, PAGE, facts_of
 from notifications.services.pruning import prune_deliveries
-from notifications.services.sending import Sender, send_due, wait_after
+from notifications.services.send_threads import Sender, send_due, wait_after
 from scheduler.models import Execution, ExecutionLog, Process
 from scheduler.services.pruning import prune
 from tests.conftest import NOON
-from tests.notify import NotebookChannel, announce_all, finish_all, outcomes, rule
+from tests.notify import LETTERS, NotebookChannel, announce_all, finish_all, outcomes, rule
+from tests.support.cases import each_case
 
 pytestmark = pytest.mark.django_db
 
@@ -79,6 +82,24 @@ def test_a_failed_attempt_is_repeated_with_the_same_key_and_content(
     assert (delivery.state, delivery.attempts, delivery.reason) == ("sent", 2, "")
     assert delivery.sent_at == clock.now
     assert notebook.sent[0] == notebook.sent[1]
+
+
+@pytest.mark.parametrize("is_taken", [True, False])
+def test_what_receivers_repeat_of_a_secret_is_masked(
+    make_task: Any, notebook: NotebookChannel, clock: Clock, is_taken: bool
+) -> None:
+    hook = {"type": "webhook", "url": "https://hooks.example.org/a", "secret": "canary-signing-key"}
+    finish_all(
+        make_task("keeper", task_notify=[{"triggers": ["technical_failure"], "channels": [hook]}]), "F"
+    )
+    said = "you sent canary-signing-key to me"
+    notebook.answers = [said if is_taken else SendError(said, is_permanent=True)]
+
+    send_due(clock=clock)
+
+    delivery = Delivery.objects.get()
+    assert delivery.state == ("sent" if is_taken else "failed")
+    assert (delivery.response if is_taken else delivery.reason) == "you sent *** to me"
 
 
 def test_retry_after_is_honoured(delivery: Delivery, notebook: NotebookChannel, clock: Clock) -> None:
@@ -175,7 +196,7 @@ def test_a_send_that_does_not_return_is_given_up_and_its_thread_counts(
     delivery: Delivery, notebook: NotebookChannel, clock: Clock, settings: Any, monkeypatch: Any
 ) -> None:
     settings.SCHEDULER_NOTIFY_DEADLINE = 0.05
-    monkeypatch.setattr(attempts, "GRACE", 0.05)
+    monkeypatch.setattr(resending, "GRACE", 0.05)
     release = threading.Event()
     notebook.answers = [release.wait]
 
@@ -183,10 +204,10 @@ def test_a_send_that_does_not_return_is_given_up_and_its_thread_counts(
 
     delivery.refresh_from_db()
     assert (delivery.state, delivery.attempts, delivery.reason) == ("pending", 1, "no answer within 0.05 s")
-    [stuck] = attempts.lost("webhook")
+    [stuck] = resending.abandoned("webhook")
     release.set()
     stuck._thread.join(10)
-    assert attempts.lost("webhook") == []
+    assert resending.abandoned("webhook") == []
     delivery.refresh_from_db()
     assert delivery.state == "pending"
 
@@ -194,12 +215,12 @@ def test_a_send_that_does_not_return_is_given_up_and_its_thread_counts(
 def test_threads_of_a_kind_are_limited_and_other_kinds_go_on(
     make_task: Any, notebook: NotebookChannel, clock: Clock, settings: Any, monkeypatch: Any
 ) -> None:
-    from notifications.channels import REGISTRY
+    from notifications.channels.registry import REGISTRY
 
     mail = NotebookChannel("email")
     monkeypatch.setitem(REGISTRY, "email", mail)
     settings.SCHEDULER_NOTIFY_DEADLINE = 0.05
-    monkeypatch.setattr(attempts, "GRACE", 0.05)
+    monkeypatch.setattr(resending, "GRACE", 0.05)
     release = threading.Event()
     notebook.answers = [release.wait] * 100
     for number in range(12):
@@ -213,8 +234,8 @@ def test_threads_of_a_kind_are_limited_and_other_kinds_go_on(
 
     send_due(clock=clock)
 
-    stuck = attempts.lost("webhook")
-    assert (len(stuck), len(notebook.sent), len(mail.sent)) == (attempts.PER_KIND, attempts.PER_KIND, 1)
+    stuck = resending.abandoned("webhook")
+    assert (len(stuck), len(notebook.sent), len(mail.sent)) == (resending.PER_KIND, resending.PER_KIND, 1)
     release.set()
     for attempt in stuck:
         attempt._thread.join(10)
@@ -285,7 +306,7 @@ def test_a_sender_that_died_between_send_and_record_is_repeated_with_the_same_ke
         raise Died
 
     with monkeypatch.context() as patch:
-        patch.setattr(sending, "record", die)
+        patch.setattr(send_threads, "record", die)
         with pytest.raises(Died):
             send_due(clock=clock)
     delivery.refresh_from_db()
@@ -293,8 +314,8 @@ def test_a_sender_that_died_between_send_and_record_is_repeated_with_the_same_ke
 
     send_due(clock=clock)
     assert len(notebook.sent) == 1
-    clock.forward(15 + sending.LEASE_MARGIN)
-    assert sending.has_due(clock.now)
+    clock.forward(15 + send_threads.LEASE_MARGIN)
+    assert send_threads.has_due(clock.now)
     send_due(clock=clock)
 
     delivery.refresh_from_db()
@@ -311,8 +332,8 @@ def test_who_lost_a_claim_records_nothing(delivery: Delivery, clock: Clock) -> N
         [delivery.pk], claim="theirs", now=clock.now, until=clock.now + timedelta(seconds=30)
     )
 
-    assert not sending.record(mine, attempts.Result(False, "late"), now=clock.now)
-    assert sending.record(theirs, attempts.Result(True, "ok"), now=clock.now)
+    assert not send_threads.record(mine, resending.Result(False, "late"), now=clock.now)
+    assert send_threads.record(theirs, resending.Result(True, "ok"), now=clock.now)
     delivery.refresh_from_db()
     assert (delivery.state, delivery.attempts, delivery.response) == ("sent", 2, "ok")
 
@@ -320,7 +341,7 @@ def test_who_lost_a_claim_records_nothing(delivery: Delivery, clock: Clock) -> N
 def test_a_sender_that_is_told_to_stop_hands_back_what_hangs(
     delivery: Delivery, notebook: NotebookChannel, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sending, "STOP_WAIT", 0.05)
+    monkeypatch.setattr(send_threads, "STOP_WAIT", 0.05)
     release, begun = threading.Event(), threading.Event()
 
     def hang() -> str:
@@ -330,12 +351,12 @@ def test_a_sender_that_is_told_to_stop_hands_back_what_hangs(
 
     notebook.answers = [hang]
 
-    Sender(clock=clock, should_stop=begun.is_set, linger=0).run()
+    Sender(clock=clock, should_stop=begun.is_set, idle_seconds=0).run()
 
     delivery.refresh_from_db()
     assert (delivery.state, delivery.next_attempt_at) == ("pending", clock.now)
     assert delivery.reason == "the worker stopped before the other side answered"
-    [stuck] = attempts.lost("webhook")
+    [stuck] = resending.abandoned("webhook")
     release.set()
     stuck._thread.join(10)
 
@@ -354,12 +375,16 @@ def test_first_attempts_come_before_repetitions(
 
 
 def test_a_sender_is_woken_once_in_a_cluster_that_is_alive(
-    make_task: Any, notebook: NotebookChannel, django_capture_on_commit_callbacks: Any
+    make_task: Any,
+    notebook: NotebookChannel,
+    django_capture_on_commit_callbacks: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from django_q.brokers import get_broker
 
-    from scheduler.services.processes import register
+    from scheduler.services.heartbeats import register
 
+    monkeypatch.setattr(wake, "MIN_WAKE_INTERVAL", 60.0)  # however slow the machine is
     now = datetime.now(NOON.tzinfo)
     queue = f"gpu-{now:%H%M%S%f}"  # Redis keeps messages longer than a test
     register(Process.Kind.CLUSTER, host_id="h", queue=queue, slots=1, now=now)
@@ -410,6 +435,12 @@ def test_every_name_has_its_value(make_task: Any, settings: Any) -> None:
     }
 
 
+def test_messages_link_to_the_pages_that_the_routes_have() -> None:
+    for model in ("task", "execution"):
+        assert PAGE.format(model=model, pk=7) == reverse(f"admin:scheduler_{model}_change", args=[7])
+    assert reverse("admin:index") == OVERVIEW
+
+
 def test_the_tail_of_a_log_is_bounded(make_task: Any) -> None:
     task = make_task("a", task_notify=[rule("technical_failure")])
     [execution] = finish_all(task, "F")
@@ -421,6 +452,19 @@ def test_the_tail_of_a_log_is_bounded(make_task: Any) -> None:
     assert tail == "é" * 2048
 
 
+def test_the_tail_is_what_the_page_shows(make_task: Any) -> None:
+    task = make_task("a", task_notify=[rule("technical_failure")])
+    [execution] = finish_all(task, "F")
+    bar = "".join(f"\r\x1b[32m{number} %\x1b[0m" for number in range(3_000))
+    text = f"begin\n{bar}\r\nNo space left on device\r\n"
+    ExecutionLog.objects.create(execution=execution, offset=0, size=len(text), text=text)
+
+    tail = facts_of(Delivery.objects.get()).values["execution_log_tail"]
+
+    assert len(text) > 40_000
+    assert tail == "begin\n2999 %\nNo space left on device"
+
+
 def test_a_recovery_says_after_how_many_failures(make_task: Any, settings: Any) -> None:
     task = make_task("a", task_notify=[rule("technical_failure", "recovered", threshold=2)])
     finish_all(task, "FFFS")
@@ -429,6 +473,61 @@ def test_a_recovery_says_after_how_many_failures(make_task: Any, settings: Any) 
 
     assert (facts.event, facts.language) == ("recovered", "en")
     assert (facts.values["threshold_count"], facts.values["reason"]) == (3, "After 3 failures in a row.")
+
+
+@each_case(
+    ("triggers", "letters", "english", "chinese"),
+    [
+        ("F", "FFFS", "After 3 failures in a row.", "此前连续失败 3 次。"),
+        ("F", "FS", "After a failure.", "此前失败 1 次。"),
+        ("F", "SFFBFS", "After 4 failures in a row.", "此前连续失败 4 次。"),
+        ("F", "FKFS", "After 2 failures in a row.", "此前连续失败 2 次。"),
+        ("K", "KKS", "After 2 outcomes in a row without success.", "此前连续 2 次未成功。"),
+        ("K", "KS", "After an outcome without success.", "此前有 1 次未成功。"),
+    ],
+)
+def test_a_recovery_counts_what_came_before_it(
+    make_task: Any, settings: Any, triggers: str, letters: str, english: str, chinese: str
+) -> None:
+    settings.SCHEDULER_NOTIFY_LANGUAGE = "en"
+    words = [LETTERS[letter].value for letter in triggers]
+    task = make_task("a", task_notify=[rule(*words, "recovered")])
+    finish_all(task, letters)
+    delivery = Delivery.objects.get(event="recovered")
+
+    assert facts_of(delivery).values["reason"] == english
+    settings.SCHEDULER_NOTIFY_LANGUAGE = "zh-hans"
+    assert facts_of(delivery).values["reason"] == chinese
+
+
+def test_a_recovery_after_a_missed_deadline_counts_no_failure(make_task: Any) -> None:
+    task = make_task("a", task_notify=[rule("recovered", "overdue")])
+    finish_all(task, "S")
+    [hook] = RuleChannel.objects.all()
+    Delivery.objects.create(
+        rule=hook.rule, channel=hook, kind="webhook", target=hook.target, task=task, event="overdue",
+        occasion="deadline", state="sent", occurred_at=NOON + timedelta(minutes=1), created_at=NOON,
+    )  # fmt: skip
+    finish_all(task, "S", begin=NOON + timedelta(minutes=2))
+
+    reason = facts_of(Delivery.objects.get(event="recovered")).values["reason"]
+
+    assert reason == "The first success after an alert."
+
+
+@pytest.mark.parametrize(("threshold", "stored"), [(1, (None, None)), (3, (3, 1))])
+def test_a_message_counts_its_own_event_and_the_outcomes_of_the_rule(
+    make_task: Any, threshold: int, stored: tuple[int | None, int | None]
+) -> None:
+    task = make_task("a", task_notify=[rule("success", "technical_failure", threshold=threshold)])
+    finish_all(task, "SSF")
+    delivery = Delivery.objects.get(event="technical_failure")
+
+    facts = facts_of(delivery)
+
+    assert (delivery.streak, delivery.repeats) == stored
+    assert (facts.values["threshold_count"], facts.repeats) == (3, 1)
+    assert texts_for(facts).subject == "{{task_name}} failed"
 
 
 # --- retention --------------------------------------------------------------------------------------

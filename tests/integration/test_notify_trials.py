@@ -13,10 +13,10 @@ from django.core.management import CommandError, call_command
 from notifications.choices import Scope
 from notifications.exceptions import SendError
 from notifications.models import Delivery, NotificationRule, RuleChannel
-from notifications.services import attempts, trials
+from notifications.services import resending, trials
 from notifications.services.definitions import save_rule, validate_rule
 from notifications.services.outbox import write_for
-from notifications.services.sending import send_due
+from notifications.services.send_threads import send_due
 from scheduler.exceptions import ConflictError
 from scheduler.models import Task
 from tests.conftest import NOON
@@ -33,7 +33,7 @@ def rehearse(task: Task, *triggers: str, **fields: Any) -> trials.Rehearsal:
 
 def shown(rehearsal: trials.Rehearsal) -> list[tuple[str, int, str]]:
     """Return event, streak and what held it back of each message, oldest first."""
-    return [(m.event, m.streak, m.held_back) for m in reversed(rehearsal.messages)]
+    return [(m.event, m.streak, str(m.held_back or "")) for m in reversed(rehearsal.messages)]
 
 
 # --- rehearsal --------------------------------------------------------------------------------------
@@ -51,7 +51,7 @@ def test_a_rehearsal_tells_what_a_rule_would_have_sent_and_writes_nothing(make_t
         ("technical_failure", 3, ""),
     ]
     assert [m.execution_id for m in reversed(rehearsal.messages)] == [rows[2].pk, rows[3].pk, rows[6].pk]
-    assert rehearsal.messages[0].reason == "3 consecutive matching outcomes; threshold 3, repeat every"
+    assert str(rehearsal.messages[0].reason) == "3 consecutive matching outcomes; threshold 3, repeat every"
     assert (rehearsal.sent, rehearsal.suppressed, rehearsal.outcomes) == (3, 0, 8)
     assert rehearsal.is_complete
     assert not Delivery.objects.exists() and not NotificationRule.objects.exists()
@@ -169,7 +169,7 @@ def test_a_test_message_that_hangs_ends_with_the_deadline(
     )
 
     assert (delivery.state, delivery.reason) == ("failed", "no answer within 0.05 s")
-    [stuck] = attempts.lost("webhook")
+    [stuck] = resending.abandoned("webhook")
     release.set()
     stuck._thread.join(10)
 
@@ -193,7 +193,7 @@ def test_test_messages_neither_use_the_limit_nor_start_a_cooldown(
         trials.test_send(list(row.channels.all()), rule=row, task=task, now=NOON)
 
     rows = outcomes(task, "F")
-    write_for([r.pk for r in rows], rows, now=NOON)
+    write_for({r.task_id for r in rows}, rows, now=NOON)
 
     assert Delivery.objects.get(event="technical_failure").state == "pending"
 
@@ -287,7 +287,7 @@ def test_what_is_being_sent_or_has_no_channel_is_not_resent(
     with pytest.raises(ConflictError, match=f"Delivery {delivery.pk} is being sent."):
         trials.resend(delivery, now=NOON)
     NotificationRule.objects.all().delete()
-    with pytest.raises(ConflictError, match=f"Delivery {delivery.pk} has no channel any more."):
+    with pytest.raises(ConflictError, match=f"The channel of delivery {delivery.pk} no longer exists."):
         trials.resend(delivery, now=NOON)
 
 

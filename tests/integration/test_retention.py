@@ -9,7 +9,7 @@ from notifications.models import Delivery
 from notifications.services.overdue import write_overdue
 from scheduler.choices import Status, Trigger
 from scheduler.models import Execution, Process, Task
-from scheduler.services import claims, processes
+from scheduler.services import claims, heartbeats
 from scheduler.services.outcomes import Report, finish
 from scheduler.services.pruning import prune
 from scheduler.services.runs import request_run
@@ -21,7 +21,7 @@ DAY = timedelta(days=1)
 
 def run(task: Task, status: Status, *, queued: datetime, ended: datetime | None = None) -> Execution:
     execution = request_run(task, trigger=Trigger.MANUAL, user=None, now=queued)
-    worker = processes.register(Process.Kind.WORKER, host_id="h", queue="default", slots=8, now=queued)
+    worker = heartbeats.register(Process.Kind.WORKER, host_id="h", queue="default", slots=8, now=queued)
     (claimed,) = claims.claim(owner=worker, queue="default", limit=50, now=queued)
     finish([Report(claimed, status, ended or queued)], now=ended or queued)
     return execution

@@ -13,17 +13,17 @@ from django.conf import settings
 
 from scheduler.choices import Status, Trigger
 from scheduler.models import Execution, Process
-from scheduler.runner import Spool, start
-from scheduler.services import claims, processes, recovery
+from scheduler.processes.supervisor import Supervisor
+from scheduler.runner import Pipes, Spool, start
+from scheduler.services import claims, commands, heartbeats, recovery
 from scheduler.services.outcomes import LogPiece, Report, append_log, finish
 from scheduler.services.runs import request_run
-from scheduler.supervisor import Supervisor
 
 
 @pytest.fixture
 def supervisor(transactional_db: None) -> Supervisor:
     spool = Spool(settings.SCHEDULER_SPOOL_DIR)
-    process = processes.register(
+    process = heartbeats.register(
         Process.Kind.WORKER, host_id=spool.host_id, queue="default", slots=4, now=datetime.now(UTC)
     )
     return Supervisor(process, spool)
@@ -46,6 +46,56 @@ def test_a_claim_whose_answer_was_lost_is_run_all_the_same(supervisor: Superviso
     assert (execution.status, execution.exit_code) == (Status.SUCCESS, 0)
 
 
+CODES = {"success": [0, 24], "business_failure": ["3-5"], "technical_failure": [1], "no_retry": [78]}
+TECHNICAL = "exit code 1 means a technical failure (task_exit_codes)"
+FINAL = "exit code 78; not tried again (no_retry of task_exit_codes)"
+
+
+@pytest.mark.parametrize(
+    ("command", "codes", "outcome", "attempts"),
+    [
+        ("exit 24", CODES, (Status.SUCCESS, "exit code 24 means success (task_exit_codes)"), 1),
+        (
+            "exit 4",
+            CODES,
+            (Status.BUSINESS_FAILURE, "exit code 4 means a business failure (task_exit_codes)"),
+            1,
+        ),
+        ("exit 1", CODES, (Status.TECHNICAL_FAILURE, TECHNICAL), 2),
+        ("exit 1", {}, (Status.BUSINESS_FAILURE, ""), 1),
+        ("exit 78", CODES, (Status.TECHNICAL_FAILURE, FINAL), 1),
+        ("exit 78", {}, (Status.TECHNICAL_FAILURE, "exit code 78"), 2),
+        ("kill -9 $$", {"success": [137]}, (Status.TECHNICAL_FAILURE, "killed by SIGKILL"), 2),
+    ],
+)
+def test_the_exit_codes_of_a_task_decide_its_outcome_and_its_retries(
+    supervisor: Supervisor,
+    make_task: Any,
+    command: str,
+    codes: dict[str, Any],
+    outcome: tuple[Status, str],
+    attempts: int,
+) -> None:
+    task = make_task("a", task_exec=command, task_exit_codes=codes, task_retry=1, task_retry_interval=0)
+    request_run(task, trigger=Trigger.MANUAL, user=None, now=datetime.now(UTC))
+
+    supervisor.run()
+
+    last = Execution.objects.get(is_outcome=True)
+    assert (last.status, last.reason, last.attempt) == (*outcome, attempts)
+
+
+def test_a_timeout_is_a_timeout_whatever_the_exit_codes_say(supervisor: Supervisor, make_task: Any) -> None:
+    command = 'trap "exit 24" TERM; sleep 60 & wait'
+    task = make_task("a", task_exec=command, task_exit_codes=CODES, task_timeout=0.3)
+    request_run(task, trigger=Trigger.MANUAL, user=None, now=datetime.now(UTC))
+
+    supervisor.run()
+
+    execution = Execution.objects.get()
+    assert (execution.status, execution.reason) == (Status.TIMEOUT, "ran longer than its timeout of 0.3 s")
+
+
 def test_only_what_lies_between_head_and_tail_leaves_the_log(supervisor: Supervisor, make_task: Any) -> None:
     claimed = claim(make_task, supervisor.process)
     pk = claimed.execution_id
@@ -62,7 +112,7 @@ def test_only_what_lies_between_head_and_tail_leaves_the_log(supervisor: Supervi
 
     end = datetime.now(UTC)
     finish(
-        [Report(claimed, Status.SUCCESS, end, 0, "", 10_100, pieces((9600, 10_100)), (500, 9600))], now=end
+        [Report(claimed, Status.SUCCESS, end, 0, None, 10_100, pieces((9600, 10_100)), (500, 9600))], now=end
     )
     assert offsets() == [0, 9600]
 
@@ -76,8 +126,8 @@ def test_what_a_dead_worker_left_in_the_spool_goes_and_what_runs_stays(
     Path(spool.path(99, "c0ffee", "out")).touch()
     Path(spool.path(99, "c0ffee", "shell")).symlink_to("/dev/null")
 
-    early = recovery.tidy_spool(spool, now=now)
-    late = recovery.tidy_spool(spool, now=now + timedelta(hours=2))
+    early = recovery.remove_stale_files(spool, now=now)
+    late = recovery.remove_stale_files(spool, now=now + timedelta(hours=2))
 
     assert (early, late) == (0, 1)
     names = {path.name for path in spool.root.iterdir()}
@@ -103,7 +153,7 @@ def test_what_cannot_be_taken_over_at_once_is_taken_over_later(
     supervisor: Supervisor, make_task: Any, monkeypatch: Any
 ) -> None:
     spool = supervisor.spool
-    dead = processes.register(
+    dead = heartbeats.register(
         Process.Kind.WORKER, host_id=spool.host_id, queue="default", slots=9, now=datetime.now(UTC)
     )
     task = make_task("a", task_exec="sleep 60", task_concurrency="allow", task_timeout=0.5)
@@ -111,7 +161,7 @@ def test_what_cannot_be_taken_over_at_once_is_taken_over_later(
         request_run(task, trigger=Trigger.MANUAL, user=None, now=datetime.now(UTC))
     taken = claims.claim(owner=dead, queue="default", limit=3, now=datetime.now(UTC))
     for one in taken:
-        command = start(recovery.command_spec(one, {}), spool)
+        command = start(commands.command_to_adopt(one), spool, Pipes())
         while not Path(spool.path(one.execution_id, one.claim, "shell")).exists():
             os.sched_yield()
         command.close()

@@ -27,7 +27,9 @@ from scheduler.charts import (
     outcome_strip,
 )
 from scheduler.charts.graph import clip
-from scheduler.charts.scales import bar_height, percentile, short_duration, ticks
+from scheduler.charts.scales import bar_height, short_duration, ticks
+from scheduler.engine.percentiles import percentile
+from tests.support.cases import each_case
 
 NASTY = "\"><script>alert('1')</script>&"
 
@@ -78,7 +80,7 @@ def test_a_strip_without_executions_is_drawn() -> None:
     assert len(attributes(outcome_strip([], slots=30, label="l"), "s-nobar", "x")) == 30
 
 
-@pytest.mark.parametrize(
+@each_case(
     "svg",
     [
         outcome_strip([Bar(NASTY, NASTY, "success", 1)], slots=1, label=NASTY),
@@ -125,7 +127,7 @@ def test_a_single_very_long_run_is_drawn_at_the_top() -> None:
     assert float(attributes(svg, "s-dot", "cy")[0]) < 190
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("count", "failed", "level"),
     [(0, 0, "none"), (10, 0, "good"), (20, 1, "some"), (10, 1, "many"), (2, 1, "most")],
 )
@@ -169,7 +171,7 @@ def test_a_long_name_is_shortened_more_on_a_phone_and_whole_when_pointed_at() ->
     assert f"<title>{'n' * 60}</title>" in svg
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("largest", "expected"),
     [
         (0.3, [0.1, 0.2, 0.3]),
@@ -182,7 +184,7 @@ def test_ticks_are_round_and_reach_the_largest(largest: float, expected: list[fl
     assert ticks(largest) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("seconds", "text"),
     [(0.25, "0.25s"), (1.5, "1.5s"), (12, "12s"), (90, "1.5m"), (300, "5m"), (5400, "1h30"), (7200, "2h")],
 )
@@ -190,14 +192,14 @@ def test_short_durations(seconds: float, text: str) -> None:
     assert short_duration(seconds) == text
 
 
-@pytest.mark.parametrize("longest", [0.05, 0.7, 2.1, 9, 55, 61, 150, 3599, 3601, 30_000, 200_000])
+@each_case("longest", [0.05, 0.7, 2.1, 9, 55, 61, 150, 3599, 3601, 30_000, 200_000])
 def test_no_two_ticks_of_an_axis_have_the_same_name(longest: float) -> None:
     names = [short_duration(at) for at in [0.0, *ticks(longest, count=6)]]
 
     assert len(set(names)) == len(names)
 
 
-@pytest.mark.parametrize(("share", "expected"), [(0.5, 5), (0.95, 10), (0.0, 1), (1.0, 10)])
+@each_case(("share", "expected"), [(0.5, 5), (0.95, 10), (0.0, 1), (1.0, 10)])
 def test_percentile_is_a_value_that_occurs(share: float, expected: float) -> None:
     assert percentile([10, 9, 8, 7, 6, 5, 4, 3, 2, 1], share) == expected
 
@@ -237,7 +239,7 @@ def test_five_hundred_tasks_make_a_page_of_modest_weight() -> None:
     assert len(graph_chart(nodes, edges, label="l")) < 250_000
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("text", "clipped"),
     [
         ("short", "short"),
@@ -310,7 +312,7 @@ def test_a_phone_shows_few_labels_of_an_axis_of_lanes() -> None:
     assert len(texts(svg)) - len(wide) == 4
 
 
-@pytest.mark.parametrize(
+@each_case(
     "svg",
     [
         duration_chart([Point("/", "t", "success", 1, "d")], p50=1, p95=1, label="l"),

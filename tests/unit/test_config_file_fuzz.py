@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from scheduler.config_file import ConfigError, dump_config, parse_config, validate_task
-from scheduler.config_file.fast_check import definition_check
+from scheduler.config_file.compiled import definition_check
 from scheduler.config_file.schema import fields_of, load_schema
 from scheduler.config_file.schema_errors import task_validator
 

@@ -3,32 +3,20 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
+from itertools import product
 
 import pytest
 
-from notifications.channels.base import Facts
-from notifications.default_texts import EVENTS, texts_for
-from notifications.rendering import render, render_subject
+from notifications.engine.rules import Outcome, Rule, replay
+from notifications.messages.context import Facts
+from notifications.messages.default_texts import EVENTS, texts_for
+from notifications.messages.templates import render, render_subject
 from scheduler.config_file.notify_rules import TEMPLATE_NAMES
+from tests.conftest import NOON
+from tests.notify import FULL, LETTERS
+from tests.support.cases import each_case
 
-FULL: dict[str, str | int | float | None] = {
-    "task_id": "backup",
-    "task_name": "Nightly backup",
-    "execution_status": "technical_failure",
-    "execution_start_time": "2026-06-01 12:00:00 UTC",
-    "execution_end_time": "2026-06-01 12:00:07 UTC",
-    "execution_duration": 7.25,
-    "threshold_count": 3,
-    "execution_log_tail": "copying\nNo space left on device\n",
-    "execution_id": 4711,
-    "execution_url": "https://schedsite.example.org/x/4711",
-    "exit_code": 28,
-    "attempt": 2,
-    "reason": "exit code 28",
-    "scheduled_for": "2026-06-01 12:00:00 UTC",
-    "run_id": 99,
-    "rule_name": "Three failures in a row",
-}
 LANGUAGES = ("en", "zh-hans")
 OF_A_TASK = [event for event in EVENTS if event not in {"digest", "test"}]
 
@@ -47,8 +35,8 @@ def test_there_are_texts_for_all_triggers_and_for_digest_and_test() -> None:
     assert set(FULL) == set(TEMPLATE_NAMES)
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
-@pytest.mark.parametrize("event", OF_A_TASK)
+@each_case("language", LANGUAGES)
+@each_case("event", OF_A_TASK)
 def test_message_names_the_task_and_ends_with_log_and_link(event: str, language: str) -> None:
     subject, body = message(event, language)
 
@@ -58,8 +46,8 @@ def test_message_names_the_task_and_ends_with_log_and_link(event: str, language:
     assert body.endswith("copying\nNo space left on device\n\n\nhttps://schedsite.example.org/x/4711\n")
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
-@pytest.mark.parametrize("event", ["business_failure", "technical_failure", "timeout"])
+@each_case("language", LANGUAGES)
+@each_case("event", ["business_failure", "technical_failure", "timeout"])
 def test_streak_is_told_in_subject_and_body(event: str, language: str) -> None:
     subject, body = message(event, language)
 
@@ -67,17 +55,89 @@ def test_streak_is_told_in_subject_and_body(event: str, language: str) -> None:
     assert re.search(r"^(In a row: |连续次数：)3$", body, re.MULTILINE)
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
-@pytest.mark.parametrize("event", OF_A_TASK)
-@pytest.mark.parametrize("count", [None, 0, 1])
+@each_case("language", LANGUAGES)
+@each_case("event", OF_A_TASK)
+@each_case("count", [None, 0, 1])
 def test_single_outcome_is_not_called_a_streak(event: str, language: str, count: int | None) -> None:
     subject, body = message(event, language, threshold_count=count)
 
     assert not re.search(r"in a row|连续", subject + body, re.IGNORECASE)
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
-@pytest.mark.parametrize("event", EVENTS)
+WORDS = {letter: status.value for letter, status in LETTERS.items()}
+NEUTRAL = "KMC"
+
+
+def times_in_a_row(letters: str, triggers: str) -> int:
+    """Return how often the last outcome happened in a row, counted by hand; what a rule passes over is passed over."""
+    seen = [letter for letter in letters if letter in triggers or letter not in NEUTRAL]
+    count = 0
+    while seen and seen.pop() == letters[-1]:
+        count += 1
+    return count
+
+
+def told(letters: str, triggers: str, threshold: int, language: str) -> tuple[str, str] | None:
+    """Return subject and body of the message about the last outcome, or None when there is none."""
+    rule = Rule(frozenset(WORDS[letter] for letter in triggers), threshold, "always")
+    history = [Outcome(WORDS[x], NOON + timedelta(minutes=i), i) for i, x in enumerate(letters)]
+    decision = replay(rule, history)[-1]
+    if not decision.fires:
+        return None
+    facts = Facts({**FULL, "threshold_count": decision.streak}, decision.event, language, decision.repeats)
+    texts = texts_for(facts)
+    return render_subject(texts.subject, facts.values), render(texts.body, facts.values)
+
+
+def test_the_number_beside_a_verb_counts_that_event_in_every_history_of_up_to_five_outcomes() -> None:
+    wrong, looked_at = [], 0
+    for triggers, threshold, size in product(("F", "SF", "FB", "FK", "SFBK"), (1, 2, 3), range(1, 6)):
+        for letters in map("".join, product("SFBK", repeat=size)):
+            for language in LANGUAGES:
+                message = told(letters, triggers, threshold, language)
+                if message is None:
+                    continue
+                looked_at += 1
+                count = times_in_a_row(letters, triggers)
+                numbers = re.findall(r"\d+", message[0])
+                if numbers != ([str(count)] if count > 1 else []) or ("连续" in message[0]) > (count > 1):
+                    wrong.append((letters, triggers, threshold, message[0]))
+
+    assert looked_at > 10_000 and wrong == []
+
+
+@each_case(
+    ("letters", "triggers", "threshold", "subject", "line"),
+    [
+        ("SSF", "SF", 3, "Nightly backup failed", "Outcomes in a row that the rule counts: 3"),
+        ("SFF", "SF", 3, "Nightly backup failed, 2 times in a row", "Outcomes in a row that the rule counts: 3"),
+        ("FFF", "SF", 3, "Nightly backup failed, 3 times in a row", "In a row: 3"),
+        ("FKF", "F", 2, "Nightly backup failed, 2 times in a row", "In a row: 2"),
+        ("FTF", "FT", 3, "Nightly backup failed", "Outcomes in a row that the rule counts: 3"),
+        ("FFT", "FT", 3, "Nightly backup ran too long and was stopped", "Outcomes in a row that the rule counts: 3"),
+        ("SF", "F", 1, "Nightly backup failed", "Reason: exit code 28"),
+    ],
+)  # fmt: skip
+def test_a_streak_of_several_kinds_reads_like_this(
+    letters: str, triggers: str, threshold: int, subject: str, line: str
+) -> None:
+    message = told(letters, triggers, threshold, "en")
+
+    assert message is not None
+    assert message[0] == subject
+    assert message[1].splitlines()[1] == line
+
+
+def test_a_streak_of_several_kinds_reads_like_this_in_chinese() -> None:
+    message = told("SSF", "SF", 3, "zh-hans")
+
+    assert message is not None
+    assert message[0] == "Nightly backup 运行失败"
+    assert message[1].splitlines()[1] == "规则关注的结果连续次数：3"
+
+
+@each_case("language", LANGUAGES)
+@each_case("event", EVENTS)
 def test_line_without_a_value_is_left_out(event: str, language: str) -> None:
     nothing = dict.fromkeys(TEMPLATE_NAMES)
     subject, body = message(
@@ -89,7 +149,7 @@ def test_line_without_a_value_is_left_out(event: str, language: str) -> None:
     assert "None" not in subject + body
 
 
-@pytest.mark.parametrize("event", EVENTS)
+@each_case("event", EVENTS)
 def test_chinese_text_has_no_english_sentence(event: str) -> None:
     values = dict.fromkeys(TEMPLATE_NAMES, "甲")
 
@@ -98,7 +158,7 @@ def test_chinese_text_has_no_english_sentence(event: str) -> None:
     assert set(re.findall(r"[A-Za-z]+", subject + body)) <= {"Schedsite"}
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
+@each_case("language", LANGUAGES)
 def test_subject_fits_the_lock_screen_of_a_phone(language: str) -> None:
     for event in OF_A_TASK:
         assert len(message(event, language)[0]) <= 70

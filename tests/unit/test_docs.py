@@ -6,11 +6,11 @@ import json
 import re
 from pathlib import Path
 
-import pytest
 from django.core.management import get_commands
 
 from scheduler.config_file import parse_config, task_fields
-from scheduler.management.commands.generate_docs import PAGE, configuration_page
+from scheduler.management.commands.generate_docs import PAGE, REASONS, configuration_page, reasons_page
+from tests.support.cases import each_case
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -40,6 +40,7 @@ def _anchors(page: Path) -> set[str]:
 
 def test_configuration_reference_is_current() -> None:
     assert PAGE.read_text(encoding="utf-8") == configuration_page(), "run: python manage.py generate_docs"
+    assert REASONS.read_text(encoding="utf-8") == reasons_page(), "run: python manage.py generate_docs"
 
 
 def test_configuration_reference_names_every_field_of_a_task() -> None:
@@ -48,14 +49,12 @@ def test_configuration_reference_names_every_field_of_a_task() -> None:
     assert [f.name for f in task_fields() if f"`{f.name}`" not in page] == []
 
 
-@pytest.mark.parametrize("name", [*sorted(SETTINGS), "SECRET_KEY"])
+@each_case("name", [*sorted(SETTINGS), "SECRET_KEY"])
 def test_every_setting_is_documented(name: str) -> None:
     assert f"| `{name}` |" in (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize(
-    "name", [name for name, default in SETTINGS.items() if re.fullmatch(r'\d+|"[^"]*"', default)]
-)
+@each_case("name", [name for name, default in SETTINGS.items() if re.fullmatch(r'\d+|"[^"]*"', default)])
 def test_documented_default_of_a_setting_is_that_of_the_code(name: str) -> None:
     page = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
 
@@ -72,7 +71,7 @@ def test_settings_page_names_no_setting_that_does_not_exist() -> None:
     assert set(named) == {*SETTINGS, "SECRET_KEY"}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=_ids(PAGES))
+@each_case("page", PAGES, ids=_ids(PAGES))
 def test_links_lead_somewhere(page: Path) -> None:
     broken = []
     for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
@@ -86,18 +85,18 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert broken == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=_ids(PAGES))
+@each_case("page", PAGES, ids=_ids(PAGES))
 def test_commands_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
 
     commands = set(re.findall(r"manage\.py ([a-z_]+)", text))
-    targets = set(re.findall(r"(?:^|`)make ([a-z]+)", text, re.MULTILINE))
+    targets = set(re.findall(r"(?:^|`)make ([a-z-]+)", text, re.MULTILINE))
 
     assert commands <= set(get_commands())
-    assert targets <= set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert targets <= set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
 
-@pytest.mark.parametrize("page", PAGES, ids=_ids(PAGES))
+@each_case("page", PAGES, ids=_ids(PAGES))
 def test_examples_of_tasks_are_accepted(page: Path) -> None:
     for block in re.findall(r"```json\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
         example = json.loads(block)
@@ -121,3 +120,21 @@ def test_both_readmes_have_the_same_commands_and_links() -> None:
 
     assert links(english) == links(chinese)
     assert commands(english) == commands(chinese)
+
+
+#: Folders whose files papers name without the package that they are in; the last one is like that of any channel.
+FOLDERS = (ROOT, ROOT / "scheduler", ROOT / "notifications", ROOT / "tests" / "pigeon")
+NAMED_PATH = re.compile(r"`((?:[\w.-]+/)*[\w.-]+(?:\.py|\.json|\.md|/))(?:\s[^`]*)?`")
+
+
+def test_papers_of_the_code_name_files_that_exist() -> None:
+    papers = [ROOT / "CONTRIBUTING.md", ROOT / "docs" / "architecture.md"]
+
+    missing = [
+        f"{page.name}: {name}"
+        for page in papers
+        for name in NAMED_PATH.findall(page.read_text(encoding="utf-8"))
+        if not any((folder / name).exists() for folder in FOLDERS)
+    ]
+
+    assert missing == []

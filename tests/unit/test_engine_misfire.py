@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,6 +11,7 @@ from scheduler.choices import MisfirePolicy
 from scheduler.engine.misfire import RUN_ALL_LIMIT, DueSlots, MissedSpan, SlotPlan, due_slots, plan_slots
 from scheduler.engine.schedules import parse_schedule, slots_between
 from tests.effort import calls_of
+from tests.support.cases import each_case
 
 NOW = datetime(2026, 3, 10, 12, 0, 30, tzinfo=UTC)
 GRACE = timedelta(seconds=60)
@@ -27,12 +27,12 @@ def plan(due: DueSlots | tuple[datetime, ...], policy: MisfirePolicy, limit: int
     return plan_slots(due, now=NOW, grace=GRACE, policy=policy, limit=limit)
 
 
-@pytest.mark.parametrize("policy", list(MisfirePolicy))
+@each_case("policy", list(MisfirePolicy))
 def test_slot_within_grace_runs_under_every_policy(policy: MisfirePolicy) -> None:
     assert plan(ago(60), policy) == SlotPlan(ago(60), None)
 
 
-@pytest.mark.parametrize("policy", list(MisfirePolicy))
+@each_case("policy", list(MisfirePolicy))
 def test_nothing_due_plans_nothing(policy: MisfirePolicy) -> None:
     assert plan((), policy) == SlotPlan((), None)
 
@@ -42,7 +42,7 @@ def span(*seconds: int) -> MissedSpan:
     return MissedSpan(slots[0], slots[-1], len(slots))
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("policy", "due", "run", "missed"),
     [
         (MisfirePolicy.RUN_ONCE, ago(61), ago(61), None),

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from scheduler.choices import RETRIED, Status
 from scheduler.engine.retry import RetryPolicy, next_attempt_at
+from tests.support.cases import each_case
 
 FAILED_AT = datetime(2026, 3, 10, 12, tzinfo=UTC)
 
@@ -19,7 +20,7 @@ def wait(policy: RetryPolicy, failures: int, status: Status = Status.TECHNICAL_F
     return None if at is None else (at - FAILED_AT).total_seconds()
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("policy", "waits"),
     [
         (RetryPolicy(0, 60, 1.0), [None]),
@@ -34,7 +35,7 @@ def test_waits_grow_by_the_backoff_until_used_up(policy: RetryPolicy, waits: lis
     assert [wait(policy, n) for n in range(1, len(waits) + 1)] == waits
 
 
-@pytest.mark.parametrize("status", sorted(set(Status) - RETRIED))
+@each_case("status", sorted(set(Status) - RETRIED))
 def test_only_technical_failures_and_timeouts_are_tried_again(status: Status) -> None:
     assert wait(RetryPolicy(5, 60, 1.0), 1, status) is None
 

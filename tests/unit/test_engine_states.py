@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from scheduler.choices import RAN, TERMINAL, Status
 from scheduler.engine.states import SOURCES, reason_of_exit, status_of_exit
+from tests.support.cases import each_case
 
 
 def test_every_status_says_where_it_comes_from() -> None:
@@ -18,7 +18,7 @@ def test_nothing_leaves_a_terminal_status() -> None:
     assert not any(sources & TERMINAL for sources in SOURCES.values())
 
 
-@pytest.mark.parametrize("status", sorted(RAN))
+@each_case("status", sorted(RAN))
 def test_what_ran_was_running(status: Status) -> None:
     assert SOURCES[status] == {Status.RUNNING}
 
@@ -34,7 +34,7 @@ def test_waiting_execution_can_be_cancelled_or_skipped() -> None:
     assert SOURCES[Status.MISSED] == frozenset()
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("exit_code", "status"),
     [
         (0, Status.SUCCESS),
@@ -50,14 +50,14 @@ def test_exit_code_decides_the_status(exit_code: int | None, status: Status) -> 
     assert status_of_exit(exit_code, timed_out=False, cancelled=False) is status
 
 
-@pytest.mark.parametrize("exit_code", [0, 1, 143, -15, None])
+@each_case("exit_code", [0, 1, 143, -15, None])
 def test_stopped_command_has_the_status_of_what_stopped_it(exit_code: int | None) -> None:
     assert status_of_exit(exit_code, timed_out=True, cancelled=False) is Status.TIMEOUT
     assert status_of_exit(exit_code, timed_out=False, cancelled=True) is Status.CANCELLED
     assert status_of_exit(exit_code, timed_out=True, cancelled=True) is Status.CANCELLED
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("exit_code", "reason"),
     [
         (0, ""),
@@ -74,7 +74,44 @@ def test_stopped_command_has_the_status_of_what_stopped_it(exit_code: int | None
     ],
 )
 def test_reason_says_what_an_exit_code_means(exit_code: int | None, reason: str) -> None:
-    assert reason_of_exit(exit_code) == reason
+    assert str(reason_of_exit(exit_code) or "") == reason
+
+
+CODES: dict[str, list[int | str]] = {
+    "success": [0, 24],
+    "business_failure": ["3-5"],
+    "technical_failure": [1],
+    "no_retry": [1, "64-78"],
+}
+
+
+@each_case(
+    ("exit_code", "status", "reason"),
+    [
+        (0, Status.SUCCESS, ""),
+        (24, Status.SUCCESS, "exit code 24 means success (task_exit_codes)"),
+        (4, Status.BUSINESS_FAILURE, "exit code 4 means a business failure (task_exit_codes)"),
+        (
+            1,
+            Status.TECHNICAL_FAILURE,
+            "exit code 1 means a technical failure (task_exit_codes); not tried again (no_retry of task_exit_codes)",
+        ),
+        (78, Status.TECHNICAL_FAILURE, "exit code 78; not tried again (no_retry of task_exit_codes)"),
+        (2, Status.TECHNICAL_FAILURE, "exit code 2"),
+        (-24, Status.TECHNICAL_FAILURE, "killed by SIGXCPU"),
+        (None, Status.TECHNICAL_FAILURE, "the command left no exit code"),
+    ],
+)
+def test_exit_codes_of_a_task_decide_and_the_reason_names_them(
+    exit_code: int | None, status: Status, reason: str
+) -> None:
+    assert status_of_exit(exit_code, CODES) is status
+    assert str(reason_of_exit(exit_code, CODES) or "") == reason
+
+
+def test_a_timeout_and_a_cancel_win_over_the_exit_codes_of_a_task() -> None:
+    assert status_of_exit(24, CODES, timed_out=True) is Status.TIMEOUT
+    assert status_of_exit(24, CODES, cancelled=True) is Status.CANCELLED
 
 
 @given(st.none() | st.integers(), st.booleans(), st.booleans())
@@ -82,4 +119,5 @@ def test_any_exit_has_a_terminal_status_and_a_reason(
     exit_code: int | None, timed_out: bool, cancelled: bool
 ) -> None:
     assert status_of_exit(exit_code, timed_out=timed_out, cancelled=cancelled) in TERMINAL
-    assert isinstance(reason_of_exit(exit_code), str)
+    reason = reason_of_exit(exit_code)
+    assert reason is None if exit_code in (0, 1) else str(reason)

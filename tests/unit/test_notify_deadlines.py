@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from notifications.deadlines import daily_deadlines, missed_deadline
+from notifications.engine.deadlines import daily_deadlines, missed_deadline
 from scheduler.exceptions import InvalidScheduleError
+from tests.support.cases import each_case
 
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -37,7 +38,7 @@ def missed(
     )
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("now", "success", "overdue"),
     [
         ("2 05:59", "1 05:10", ""),
@@ -79,7 +80,7 @@ def test_the_time_of_day_is_that_of_the_zone_of_the_task() -> None:
     assert missed("06:00", "2 22:00", zone=zone, success="1 21:10") == at("2 22:00")
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("day", "instant"),
     [
         (
@@ -97,7 +98,7 @@ def test_a_deadline_comes_once_on_the_days_of_the_change(day: str, instant: str)
     assert list(found) == [datetime.fromisoformat(instant)]
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("now", "success", "overdue"),
     [
         ("2 07:09", "1 05:10", ""),
@@ -119,7 +120,7 @@ def test_a_deadline_is_not_missed_before_it_was_given() -> None:
     assert missed(3600, "2 07:30", success="1 05:10", since=given) == at("2 07:30")
 
 
-@pytest.mark.parametrize("deadline", ["6 o'clock", "25:00", 0, -1.0])
+@each_case("deadline", ["6 o'clock", "25:00", 0, -1.0])
 def test_a_deadline_that_is_none_is_an_error(deadline: str | float) -> None:
     with pytest.raises(ValueError):
         missed(deadline, "2 06:00")

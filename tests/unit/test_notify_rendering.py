@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from html.parser import HTMLParser
+from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from notifications.rendering import (
+from notifications.messages.templates import (
     CUT,
     LIMIT,
     SUBJECT_LIMIT,
@@ -21,7 +23,9 @@ from notifications.rendering import (
     render_markup,
     render_subject,
 )
+from scheduler.config_file import ConfigError, validate_task
 from scheduler.config_file.notify_rules import TEMPLATE_NAMES
+from tests.support.cases import each_case
 from tests.unit.corpora import headers, templates
 
 VALUES = {"task_id": "backup", "task_name": "{{task_id}}", "exit_code": 0, "reason": None}
@@ -56,29 +60,27 @@ def test_corpus_is_as_large_as_promised() -> None:
     assert len(headers.TEXTS) >= 100
 
 
-@pytest.mark.parametrize("template", templates.INERT)
+@each_case("template", templates.INERT)
 def test_template_of_another_engine_is_text(template: str) -> None:
     assert render(template, VALUES) == template
     assert read(render_html(template, VALUES)).text == template
 
 
-@pytest.mark.parametrize("template", templates.UNKNOWN)
-@pytest.mark.parametrize(
-    "function", [render, render_subject, render_html, render_json, render_form, render_markup]
-)
+@each_case("template", templates.UNKNOWN)
+@each_case("function", [render, render_subject, render_html, render_json, render_form, render_markup])
 def test_name_that_is_not_known_is_refused(template: str, function: object) -> None:
     assert callable(function)
     with pytest.raises(ValueError, match=r"^unknown name .* in a template; known are task_id, task_name, "):
         function(template, VALUES)
 
 
-@pytest.mark.parametrize(("template", "expected"), templates.EXPANDED)
+@each_case(("template", "expected"), templates.EXPANDED)
 def test_names_are_replaced_once(template: str, expected: str) -> None:
     assert render(template, VALUES) == expected
     assert read(render_html(template, VALUES)).text == expected
 
 
-@pytest.mark.parametrize("value", templates.VALUES)
+@each_case("value", templates.VALUES)
 def test_value_is_text_wherever_it_stands(value: str) -> None:
     values = {**VALUES, "reason": value, "execution_log_tail": value, "execution_url": value}
 
@@ -100,7 +102,7 @@ def test_log_is_a_block_and_the_address_of_the_execution_a_link() -> None:
     assert html.elements[2][1] == {"href": 'https://x.example/1?a=1&b="'}
 
 
-@pytest.mark.parametrize("text", headers.TEXTS)
+@each_case("text", headers.TEXTS)
 def test_subject_is_one_line(text: str) -> None:
     for subject in (render_subject("{{task_name}} failed", {"task_name": text}), render_subject(text, {})):
         assert len(subject.splitlines()) == 1
@@ -146,13 +148,13 @@ def test_json_that_grows_without_end_is_refused() -> None:
         render_json('["' + "{{execution_log_tail}}" * 2000 + '"]', {"execution_log_tail": "x" * 100_000})
 
 
-@pytest.mark.parametrize("template", ['{"a": ', "{{task_id}} {{task_id}}", '{"a": "\n"}', "[" * 100_000, ""])
+@each_case("template", ['{"a": ', "{{task_id}} {{task_id}}", '{"a": "\n"}', "[" * 100_000, ""])
 def test_body_that_is_no_json_is_refused(template: str) -> None:
     with pytest.raises(ValueError, match=r"^the body template does not make a JSON document: "):
         render_json(template, VALUES)
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("value", "expected"),
     [
         ("a\r\nb\rc\x85d\u2028e\u2029f\vg\fh", "a\nb\nc\nd\ne\nf\ng\nh"),
@@ -195,3 +197,89 @@ def test_no_value_breaks_a_json_template_that_is_whole_without_it(around: str, v
     document = json.loads(render_json(template, {"reason": value}))
 
     assert document[1] == document[2] == render("{{reason}}", {"reason": value})
+
+
+# --- JSON documents with names inside ---------------------------------------------------------------
+
+NAMED = {"task_name": 'Nightly "backup" }} {{reason}}', "exit_code": 7, "reason": None}
+TEXTS = st.text(alphabet=st.sampled_from('ab{}"\\:,[ \n夜'), max_size=8).filter(lambda text: "{{" not in text)
+#: A name as a whole value, or a text that may have names inside; a name in the template is a key of `NAMED`.
+LEAVES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    TEXTS,
+    st.tuples(TEXTS, st.sampled_from(sorted(NAMED)), TEXTS),
+    st.sampled_from(sorted(NAMED)).map(lambda name: (name,)),
+)
+DOCUMENTS = st.recursive(
+    LEAVES,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+    max_leaves=12,
+)
+
+
+def template_of(document: Any) -> str:
+    """Return the compact JSON of a document whose tuples are names: alone, or between two texts."""
+    if isinstance(document, dict):
+        return "{" + ",".join(f"{json.dumps(k)}:{template_of(v)}" for k, v in document.items()) + "}"
+    if isinstance(document, list):
+        return "[" + ",".join(map(template_of, document)) + "]"
+    if isinstance(document, tuple):
+        name = "{{" + document[len(document) // 2] + "}}"
+        return (
+            name
+            if len(document) == 1
+            else f"{json.dumps(document[0])[:-1]}{name}{json.dumps(document[2])[1:]}"
+        )
+    return json.dumps(document, ensure_ascii=False)
+
+
+def filled(document: Any) -> Any:
+    """Return a document with the values of its names."""
+    if isinstance(document, dict):
+        return {key: filled(value) for key, value in document.items()}
+    if isinstance(document, list):
+        return [filled(value) for value in document]
+    if isinstance(document, tuple):
+        value = NAMED[document[len(document) // 2]]
+        return value if len(document) == 1 else f"{document[0]}{'' if value is None else value}{document[2]}"
+    return document
+
+
+def webhook_with(template: str) -> dict[str, Any]:
+    channel = {"type": "webhook", "url": "https://hooks.example.org/a", "body_template": template}
+    return {"task_notify": [{"triggers": ["timeout"], "channels": [channel]}]}
+
+
+@given(DOCUMENTS)
+@example({"msgtype": "text", "text": {"content": ("", "task_name", "")}})
+@example({"blocks": [{"type": "section", "text": {"type": "mrkdwn", "text": ("*", "task_name", "*")}}]})
+@example({"a": {"b": {"c": ("exit_code",)}}})
+@example({"a": {"b": ("{", "reason", "}")}})
+def test_any_json_document_with_names_inside_is_accepted_and_keeps_its_other_text(document: Any) -> None:
+    template = template_of(document)
+
+    spec = validate_task(webhook_with(template), partial=True)
+
+    assert spec["task_notify"][0]["channels"][0]["body_template"] == template
+    assert json.loads(render_json(template, NAMED)) == filled(document)
+
+
+@each_case("template", ["a }} b", "}}", "{{task_name}} }}}} {", "@media x{a{b:c}}", '{"a":{}}'])
+def test_closing_braces_that_close_nothing_are_text(template: str) -> None:
+    validate_task(webhook_with(template), partial=True)
+
+    assert render(template, {"task_name": "x"}) == template.replace("{{task_name}}", "x")
+
+
+@each_case("template", ["{{", "{{task_name", "{{task_name}", "{{ {{task_name}}", "}}{{", "{{{task_id"])
+def test_opening_braces_without_a_known_name_are_refused_with_the_list(template: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        validate_task(webhook_with(template), partial=True)
+
+    [problem] = caught.value.problems
+    assert re.search(
+        r"must have a known name and }} after each {{, but \"{{.*\" was found; ", problem.message
+    )
+    assert problem.message.endswith("known are " + ", ".join(TEMPLATE_NAMES))

@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import pytest
 from django.utils import translation
 
 from scheduler.choices import Status
-from scheduler.descriptions import describe_schedule
 from scheduler.models import Execution, Task
-from scheduler.sentences import clock, failing_streak, moment, status_sentence
 from scheduler.templatetags.scheduler_site import duration
+from scheduler.wording.schedules import describe_schedule
+from scheduler.wording.task_status import clock, failing_streak, moment, status_sentence
+from tests.support.cases import each_case
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
@@ -36,7 +36,7 @@ def sentence(*rows: Execution, **fields: Any) -> tuple[str, str]:
     return found.text, found.tone
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("at", "since", "adverb"),
     [
         (NOW - timedelta(hours=10), "02:00", "at 02:00"),
@@ -91,7 +91,7 @@ def test_a_streak_longer_than_what_is_read_says_so() -> None:
     assert sentence(*rows)[0] == "Failed at least 30 times, since yesterday 06:00 or before"
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("status", "text", "tone"),
     [
         (Status.SUCCESS, "Succeeded at 10:00", "good"),
@@ -126,12 +126,12 @@ def test_a_paused_task_says_so_first() -> None:
 
 
 def test_a_broken_schedule_comes_before_everything() -> None:
-    text, tone = sentence(row(Status.SUCCESS, 2), schedule_error="no such zone")
+    text, tone = sentence(row(Status.SUCCESS, 2), schedule="0 6 * * *", schedule_error="no such zone")
 
     assert (text, tone) == ("Its schedule cannot be followed: no such zone", "bad")
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("expression", "words"),
     [
         ("30 2 * * *", "每天 02:30"),
@@ -147,7 +147,7 @@ def test_schedules_are_told_in_chinese_without_english_names(expression: str, wo
     assert describe_schedule(expression, "zh-hans") == words
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("seconds", "english", "chinese"),
     [
         (None, "–", "–"),

@@ -15,16 +15,16 @@ from scheduler.management.base import DatabaseCommand
 
 
 class Command(DatabaseCommand):
-    """Exits with 1 when a channel did not take the message."""
+    """Exits with 1 when a channel fails."""
 
     help = "Send a test message to each channel of a notification rule and print what became of it."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Declare the argument."""
+        """Add the argument."""
         parser.add_argument("rule", help="Id or name of the rule.")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Send, and print a line for each channel."""
+        """Send the messages and print a line per channel."""
         rule = _find(options["rule"])
         sent = trials.test_send(list(rule.channels.all()), rule=rule, task=rule.task, now=datetime.now(UTC))
         for delivery in sent:

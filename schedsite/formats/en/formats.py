@@ -1,4 +1,4 @@
-"""The formats of pages in English."""
+"""Date and number formats in English."""
 
 from schedsite.formats import DATE_FORMAT, DATETIME_FORMAT, TIME_FORMAT
 

@@ -1,4 +1,4 @@
-"""The formats of pages in Chinese."""
+"""Date and number formats in Chinese."""
 
 from schedsite.formats import DATE_FORMAT, DATETIME_FORMAT, TIME_FORMAT
 

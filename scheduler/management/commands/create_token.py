@@ -1,10 +1,11 @@
-"""`manage.py create_token`: a key to the API."""
+"""`manage.py create_token`: create an API token."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management.base import CommandError, CommandParser
 
@@ -21,10 +22,12 @@ class Command(DatabaseCommand):
         """Declare the arguments."""
         parser.add_argument("user")
         parser.add_argument("--name", default="", help="What the token is for.")
-        parser.add_argument("--days", type=int, default=None, help="Days until it expires; default: never.")
+        parser.add_argument(
+            "--days", type=int, default=None, help="Days until it ends; default: SCHEDULER_TOKEN_DAYS."
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Make and print."""
+        """Create and print the token."""
         user = get_user_model().objects.filter(username=options["user"], is_active=True).first()
         if user is None:
             raise CommandError(f'there is no active user "{options["user"]}"')
@@ -33,5 +36,6 @@ class Command(DatabaseCommand):
             raise CommandError(f"--name has {len(name)} characters; at most {LONGEST_NAME} are allowed")
         if days is not None and not 1 <= days <= LONGEST_DAYS:
             raise CommandError(f"--days is {days}; a whole number from 1 to {LONGEST_DAYS} is allowed")
-        expires_at = None if days is None else datetime.now(UTC) + timedelta(days=days)
+        expires_at = datetime.now(UTC) + timedelta(days=days or settings.SCHEDULER_TOKEN_DAYS)
         self.stdout.write(create_token(user, name=name, expires_at=expires_at))
+        self.stderr.write(f"It ends at {expires_at:%Y-%m-%dT%H:%M:%SZ}.")

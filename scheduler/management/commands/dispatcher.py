@@ -1,4 +1,4 @@
-"""`manage.py dispatcher`: turns due slots into executions."""
+"""`manage.py dispatcher`: turn due slots into executions."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from scheduler import dispatcher
 from scheduler.management.base import DatabaseCommand
+from scheduler.processes import dispatcher
 
 
 class Command(DatabaseCommand):

@@ -1,4 +1,4 @@
-"""`manage.py explain`: why a task ran, why it does not, and what it waits for."""
+"""`manage.py explain`: explain why a task ran, why it does not run, and what it waits for."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from django.core.management.base import CommandError, CommandParser
 
 from scheduler.management.base import DatabaseCommand
 from scheduler.models import Task
-from scheduler.services.explanations import explain
+from scheduler.wording.explanations import explain
+from scheduler.wording.reasons import told
 
 
 class Command(DatabaseCommand):
@@ -27,4 +28,4 @@ class Command(DatabaseCommand):
         if task is None:
             raise CommandError(f'there is no task "{options["task_id"]}"')
         for sentence in explain(task, now=datetime.now(UTC)).sentences:
-            self.stdout.write(sentence)
+            self.stdout.write(told(sentence))

@@ -1,4 +1,4 @@
-"""`manage.py export_config`: all tasks as config.json."""
+"""`manage.py export_config`: export all tasks as config.json."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from scheduler.services.configuration import export_specs
 
 
 class Command(DatabaseCommand):
-    """Writes a file whole or not at all."""
+    """Writes the file atomically."""
 
     help = "Write all tasks as config.json to PATH, or to standard output."
 
@@ -39,11 +39,11 @@ class Command(DatabaseCommand):
 
 
 def _write_whole(path: Path, text: str) -> None:
-    """Write a file whole or not at all; it may hold secrets, so nobody else may read a new one.
+    """Write a file atomically; as it may contain secrets, a new file is readable by its owner only.
 
     Raises:
         OSError: it cannot be written.
-        ValueError: it is no plain file.
+        ValueError: it is not a regular file.
     """
     if path.exists() and not path.is_file():
         raise ValueError("it is no plain file")

@@ -1,25 +1,32 @@
-"""`manage.py generate_docs`: write docs/configuration.md from the schema of config.json."""
+"""`manage.py generate_docs`: generate the pages of docs/ from the schema of config.json and from the reasons."""
 
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator
+from enum import StrEnum
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
 from scheduler.config_file import FieldMetadata, task_fields
+from scheduler.config_file.channel_kinds import channel_kinds
+from scheduler.config_file.legacy import names_of_addresses
+from scheduler.engine.reasons import Plural, registered_codes, template_of
 
 PAGE = Path(settings.BASE_DIR) / "docs" / "configuration.md"
+REASONS = PAGE.with_name("reasons.md")
 STALE = 2
 
 HEAD = """\
 # Configuration reference
 
-<!-- Made from scheduler/schema/config.schema.json by `manage.py generate_docs`; do not edit. -->
+<!-- Made from scheduler/config_file/config.schema.json by `manage.py generate_docs`; do not edit. -->
 
 Tasks can be defined in a file, on the site and over the API; all three use the words and the checks below.
 
@@ -41,8 +48,10 @@ with `*/config.json`. It prints what it would change, then writes all of it or n
 writing, `--check` also exits with 2 when something would change, `--prune` removes tasks that the file does not name,
 `--json` prints the plan or the errors for machines. A refused file exits with 1 and lists every problem with its file,
 line, column, path, the value found and what is allowed. `manage.py export_config [PATH]` writes the file; fields at
-their default are left out, and importing what was exported changes nothing. A file has at most 5 MB, a depth of 32 and
-20,000 tasks. It holds the secrets themselves: `••••••`, which pages and the API show instead, is refused.
+their default are left out, and importing what was exported changes nothing. A file has at most 5 MB, a depth of 32,
+250,000 lists and objects and
+20,000 tasks. It holds the secrets themselves. A file from the page Export has `••••••` in their place: an import keeps
+the [secrets](rules-and-deliveries.md#secrets) that are stored for the same target, and asks for others.
 
 The schema is served at `/api/scheduler/config/schema`; an editor that finds it under `$schema` completes and checks.
 """
@@ -51,28 +60,53 @@ SECTIONS = (
     ("file", "The file", ""),
     ("task", "A task", ""),
     (
+        "exit_codes",
+        "Exit codes",
+        "In `task_exit_codes`. A code is named once, and those of `no_retry` must be technical failures. Death by a "
+        "signal, a timeout and a command that could not start are no exit codes and keep their outcome.",
+    ),
+    (
         "rule",
         "A notification rule",
         "An item of `task_notify`; what it does is in [notifications](notifications.md).",
     ),
-    ("email", "A channel: email", "With `type` set to `email`."),
-    ("webhook", "A channel: webhook", "With `type` set to `webhook`."),
-    ("apprise", "A channel: apprise", "With `type` set to `apprise`."),
 )
+#: For each kind of channels.
+TITLE_OF_KIND, INTRODUCTION_OF_KIND = "A channel: {0}", "With `type` set to `{0}`."
 
 OLDER = """\
 ## Older files
 
 Accepted, and reported as a note by the import: `task_log` is dropped (output is kept in the history instead);
-`task_notify: {}` means none; `task_notify` with `on_success`, `on_failure`, `on_timeout` and addresses under `email`,
-`emails` or `recipients` becomes rules. `null` in a text, list or object field means its default.
+`task_notify: {}` means none; `task_notify` with `on_success`, `on_failure`, `on_timeout` and addresses under ADDRESSES
+becomes rules. `null` in a text, list or object field means its default.
 """
 
 
-class Command(BaseCommand):
-    """With --check it writes nothing and exits with 2 when the page is not current."""
+HEAD_OF_REASONS = """\
+# Reasons
 
-    help = "Write docs/configuration.md from the schema of config.json."
+<!-- Made from the tables of words by `manage.py generate_docs`; do not edit. -->
+
+Why something ended, did not begin, waits or was refused is a code with values. The API and webhooks carry it beside the
+English text: `reason` is for people and its wording may change; `reason_code` and `reason_params` are stable: a code keeps
+its meaning and the names of its values, and a version may add codes and values. Pages put the same values into the language
+of the reader.
+
+`reason_code` is null where there is no reason, and in rows that were written before there were codes. Instants among the
+values (`at`, `until`, `slot`, `succeeded_at`) are ISO 8601 in UTC; `zone` names the zone in which the text shows them. A
+value may be a reason itself, as an object of `code` and `params`. `other` is text that was said by something else, such as
+the operating system.
+
+| Code | Values | Text |
+|---|---|---|"""
+PLACE = re.compile(r"%\((\w+)\)s")
+
+
+class Command(BaseCommand):
+    """With --check it writes nothing and exits with 2 if a page is outdated."""
+
+    help = "Write docs/configuration.md and docs/reasons.md."
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare the options."""
@@ -82,22 +116,48 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Write, or compare."""
-        text = configuration_page()
-        if PAGE.exists() and PAGE.read_text(encoding="utf-8") == text:
-            return
-        if options["check"]:
-            self.stderr.write(f"{PAGE} is not current; run: python manage.py generate_docs")
-            sys.exit(STALE)
-        PAGE.write_text(text, encoding="utf-8")
-        self.stdout.write(f"{PAGE} written")
+        for page, text in ((PAGE, configuration_page()), (REASONS, reasons_page())):
+            if page.exists() and page.read_text(encoding="utf-8") == text:
+                continue
+            if options["check"]:
+                self.stderr.write(f"{page} is not current; run: python manage.py generate_docs")
+                sys.exit(STALE)
+            page.write_text(text, encoding="utf-8")
+            self.stdout.write(f"{page} written")
+
+
+def reasons_page() -> str:
+    """Return the list of reasons as Markdown, sorted by code."""
+    rows = [
+        _row(f"`{code}`", ", ".join(f"`{name}`" for name in _places(text)), PLACE.sub(r"‹\1›", text))
+        for code, text in sorted((str(code), _longest(code)) for code in registered_codes())
+    ]
+    return "\n".join([HEAD_OF_REASONS, *rows, ""])
+
+
+def _longest(code: StrEnum) -> str:
+    template = template_of(code)
+    return template.many if isinstance(template, Plural) else template
+
+
+def _places(text: str) -> list[str]:
+    return list(dict.fromkeys(PLACE.findall(text)))
 
 
 def configuration_page() -> str:
     """Return the reference as Markdown."""
     parts = [HEAD]
-    for definition, title, introduction in SECTIONS:
+    names = [kind.name for kind in channel_kinds()]
+    of_kinds = [(name, TITLE_OF_KIND.format(name), INTRODUCTION_OF_KIND.format(name)) for name in names]
+    for definition, title, introduction in (*SECTIONS, *of_kinds):
         parts.append("\n".join(_section(title, introduction, task_fields(definition))))
-    return "\n".join([*parts, OLDER])
+    return "\n".join([*parts, _older_files()])
+
+
+def _older_files() -> str:
+    *names, last = [f"`{name}`" for name in names_of_addresses()]
+    head, text = OLDER.replace("ADDRESSES", f"{', '.join(names)} or {last}").split("\n\n", 1)
+    return f"{head}\n\n{fill(text, 120, break_long_words=False, break_on_hyphens=False)}\n"
 
 
 def _section(title: str, introduction: str, fields: list[FieldMetadata]) -> Iterator[str]:
@@ -109,7 +169,7 @@ def _section(title: str, introduction: str, fields: list[FieldMetadata]) -> Iter
     for field in fields:
         default = "required" if field.is_required else _code(field.default)
         example = _code(field.examples[0]) if field.examples else ""
-        yield _row(f"`{field.name}`", field.description, field.allowed, default, example)
+        yield _row(f"`{field.name}`", field.description, str(field.allowed), default, example)
     yield ""
 
 

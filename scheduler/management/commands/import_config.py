@@ -1,4 +1,4 @@
-"""`manage.py import_config`: read config.json, show the plan, write all of it or nothing."""
+"""`manage.py import_config`: read config.json, show the plan, and apply it atomically."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from scheduler import selectors
 from scheduler.config_file import ConfigError, read_config
 from scheduler.management.base import DatabaseCommand
-from scheduler.plan_text import plan_lines
-from scheduler.services.configuration import ImportPlan, apply_import, plan_import
+from scheduler.selectors.tasks import task_ids
+from scheduler.services.configuration import ImportPlan, apply_import, plan_import, stored_specs
+from scheduler.wording.import_plan import plan_lines
 
 DONE, REFUSED, WOULD_CHANGE = 0, 1, 2
 
 
 class Command(DatabaseCommand):
-    """Exit codes: 0 done, 1 refused, 2 with --check when something would change."""
+    """Exit codes: 0 done, 1 rejected, 2 if --check finds changes."""
 
     help = "Import tasks from a config.json, or from a folder with */config.json."
 
@@ -37,7 +37,7 @@ class Command(DatabaseCommand):
         parser.add_argument("--json", action="store_true", help="Print the plan, or the errors, as JSON.")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Plan, print, and apply unless told otherwise."""
+        """Plan, print, and apply unless `--check` is given."""
         try:
             self._import(options)
         except ConfigError as error:
@@ -46,12 +46,12 @@ class Command(DatabaseCommand):
 
     def _import(self, options: dict[str, Any]) -> None:
         now = datetime.now(UTC)
-        if options["path"] == "":  # of a variable that is not set; it would mean the present folder
+        if options["path"] == "":  # from an unset shell variable; it would mean the current folder
             raise CommandError("the path is empty; a file or folder is needed")
-        document = read_config(Path(options["path"]), known=selectors.task_ids())
+        document = read_config(Path(options["path"]), known=task_ids(), stored=stored_specs)
         plan = plan_import(document, prune=options["prune"], now=now)
         shown = _plan_text(plan, as_json=options["json"])
-        self.say(shown)  # first: a plan that nobody can read changes nothing
+        self.say(shown)  # first: if the plan cannot be printed, nothing is changed
         if options["check"] and plan.has_changes:
             sys.exit(WOULD_CHANGE)
         if options["dry_run"] or options["check"] or not plan.has_changes:
@@ -62,12 +62,12 @@ class Command(DatabaseCommand):
             if (text := _plan_text(applied, as_json=options["json"])) != shown:
                 done = f"Somebody else changed tasks meanwhile. What was written:\n{text}\n{done}"
         if done and not options["json"]:
-            with suppress(CommandError):  # it is done, whether that can be told or not
+            with suppress(CommandError):  # the import is done, even if the message cannot be printed
                 self.say(done)
 
     def _print_problems(self, error: ConfigError, *, as_json: bool) -> None:
         if as_json:
-            self.say(json.dumps({"errors": [dataclasses.asdict(p) for p in error.problems]}, indent=2))
+            self.say(json.dumps({"errors": [problem.as_json() for problem in error.problems]}, indent=2))
             return
         self.stderr.write(str(error))
         self.stderr.write("Refused: nothing was changed.")
@@ -81,7 +81,7 @@ def _plan_text(plan: ImportPlan, *, as_json: bool) -> str:
         "changed": [dataclasses.asdict(change) for change in plan.changed],
         "unchanged": plan.unchanged,
         "removed": plan.removed,
-        "notes": plan.notes,
+        "notes": [str(note) for note in plan.notes],
     }
     return json.dumps(document, indent=2, ensure_ascii=False, default=_as_text)
 

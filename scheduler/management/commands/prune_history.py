@@ -1,4 +1,4 @@
-"""`manage.py prune_history`: delete executions that are older than their retention."""
+"""`manage.py prune_history`: delete executions past their retention."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from scheduler.management.base import DatabaseCommand
+from scheduler.services.clock import held_until
 from scheduler.services.pruning import prune
 
 LONGEST = 36_500  # days
@@ -21,11 +22,22 @@ class Command(DatabaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare the options."""
         parser.add_argument("--days", type=int, default=None, help="Instead of SCHEDULER_HISTORY_DAYS.")
+        parser.add_argument(
+            "--force", action="store_true", help="Also when the clock may be wrong: it was set far ahead."
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Prune and say how many went."""
+        """Prune and print the number of deleted executions."""
         days = options["days"]
         if days is not None and not 1 <= days <= LONGEST:
             raise CommandError(f"--days is {days}; a whole number from 1 to {LONGEST} is allowed")
-        pruned = prune(datetime.now(UTC), days=options["days"])
+        now = datetime.now(UTC)
+        until = None if options["force"] else held_until(now)
+        if until is not None:
+            raise CommandError(
+                f"nothing was deleted: by the clock of this machine it is {now:%Y-%m-%d %H:%M} UTC, more than a day "
+                f"beyond the last sign of life; retention waits until {until:%Y-%m-%d %H:%M} UTC in case the clock is "
+                "wrong. When it is right, --force deletes now"
+            )
+        pruned = prune(now, days=options["days"])
         self.stdout.write(f"{pruned.executions} executions deleted")

@@ -1,4 +1,4 @@
-"""`manage.py run_task`: start a task by hand, and follow it when asked to."""
+"""`manage.py run_task`: start a task manually, and optionally follow it."""
 
 from __future__ import annotations
 
@@ -14,15 +14,19 @@ from scheduler.choices import ACTIVE, Status, Trigger
 from scheduler.exceptions import ConflictError
 from scheduler.management.base import DatabaseCommand
 from scheduler.models import Execution, Task
-from scheduler.selectors import read_log
+from scheduler.selectors.logs import read_log
 from scheduler.services.runs import request_run
 
 POLL = 0.2
-NOT_STARTED = 125  # as timeout(1) says of what it could not do; 1 would be a business failure
+BAD = 1  # for a command that exited with 0 but failed according to task_exit_codes
+NOT_STARTED = 125  # as timeout(1) uses for its own errors; 1 would mean a business failure
 
 
 class Command(DatabaseCommand):
-    """With --wait it exits with the exit code of the last attempt, and with 125 when the task did not start."""
+    """With --wait it exits with the exit code of the last attempt, or with 125 if the task did not start.
+
+    If `task_exit_codes` map a code to another outcome, it exits with 0 after a success only.
+    """
 
     help = "Run a task now."
 
@@ -62,10 +66,10 @@ class Command(DatabaseCommand):
         return _exit_code(ended)
 
     def _print_attempt(self, execution: Execution) -> tuple[Execution, bool]:
-        """Print the log of an execution until it has ended; return it, and whether its last line has no end."""
+        """Print the log of an execution until it has ended; return it, and whether its last line is unterminated."""
         offset, is_line_open = 0, False
         while True:
-            latest = Execution.objects.get(pk=execution.pk)  # first: the log of what has ended is complete
+            latest = Execution.objects.get(pk=execution.pk)  # before the log, which is complete after the end
             part = read_log(latest, offset=offset)
             if part.text:
                 self.stdout.write(part.text, ending="")
@@ -78,12 +82,17 @@ class Command(DatabaseCommand):
 
 
 def _exit_code(ended: Execution) -> int:
-    """Return the exit code of the command, or what shells and timeout(1) say of one that left none."""
+    """Return the exit code of the command, or without one, the code that shells and timeout(1) would use.
+
+    The outcome according to `task_exit_codes` takes precedence: 0 is returned for a success only.
+    """
+    if ended.status == Status.SUCCESS:
+        return 0
     if ended.status == Status.TIMEOUT:
         return 124
     if ended.exit_code is None:
         return NOT_STARTED
-    return ended.exit_code if ended.exit_code >= 0 else 128 - ended.exit_code
+    return (ended.exit_code or BAD) if ended.exit_code >= 0 else 128 - ended.exit_code
 
 
 def _between(ended: Execution, following: Execution) -> str:
@@ -93,6 +102,6 @@ def _between(ended: Execution, following: Execution) -> str:
 
 
 def _outcome(ended: Execution) -> str:
-    """Return the status of an execution, with its reason when it has one."""
+    """Return the status of an execution, with its reason if it has one."""
     status = Status(ended.status).value
     return f"{status} ({ended.reason})" if ended.reason else status

@@ -1,4 +1,4 @@
-"""`manage.py setup`: everything that a first start needs; may be run again at any time."""
+"""`manage.py setup`: prepare an installation for its first start; idempotent."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from scheduler.services.configuration import apply_import
 
 
 class Command(BaseCommand):
-    """Migrates, makes roles and the first admin, and imports tasks/config.json when there is no task yet."""
+    """Migrates, creates roles and the first admin, and imports tasks/config.json if no task exists."""
 
     help = "Prepare the database, the roles, the first admin account and the first import."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Do what is missing.
+        """Run the missing steps.
 
         Raises:
             CommandError: the database cannot be used.
@@ -67,7 +67,7 @@ class Command(BaseCommand):
 
 
 def _box(made: FirstAdmin) -> list[str]:
-    """Return the account in a frame that is seen among other lines."""
+    """Return the account in a frame, so that it stands out in the output."""
     lines = [f"Admin account:  {made.username}"]
     if made.password is not None:
         lines += [f"Password:       {made.password}", "It is shown only now; change it on the site."]

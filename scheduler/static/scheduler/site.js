@@ -69,8 +69,10 @@
     event.preventDefault();
     const dialog = byId("s-confirm");
     const yes = dialog.querySelector("[value=yes]");
+    const no = dialog.querySelector("[value=no]");
     byId("s-confirm-text").textContent = button.dataset.confirm;
     yes.textContent = button.dataset.yes || yes.dataset.default;
+    no.textContent = button.dataset.no || no.dataset.default;
     yes.className = "calm" in button.dataset ? "s-button s-primary" : "s-button s-danger";
     dialog.addEventListener("close", () => {
       if (dialog.returnValue !== "yes") return;
@@ -127,15 +129,16 @@
 
   // What somebody pressed is not sent again by itself: it might be done twice. So they are told.
   const isPressed = ({ requestConfig }) => requestConfig.verb !== "get" && requestConfig.elt.matches("button");
-  const tellLost = (why) => document.dispatchEvent(
-    new CustomEvent("schedsite:note", { detail: { text: byId("s-notes").dataset[why], level: "warning" } }));
+  const tellLost = (why, errorId) => document.dispatchEvent(new CustomEvent("schedsite:note", {
+    detail: { text: byId("s-notes").dataset[why] + (errorId ? ` (${errorId})` : ""), level: "warning" } }));
   document.addEventListener("htmx:sendError", ({ detail }) => {
     if (isPressed(detail)) tellLost("lost"); else tryAgain(detail);
   });
   document.addEventListener("htmx:responseError", ({ detail }) => {
     const { status } = detail.xhr;
     if (status === 401) setLoggedOut(true);
-    else if (isPressed(detail)) tellLost(status === 503 ? "busy" : status >= 500 ? "failed" : "refused");
+    else if (isPressed(detail)) tellLost(
+      status === 503 ? "busy" : status >= 500 ? "failed" : "refused", detail.xhr.getResponseHeader("X-Error-Id"));
     else if (status >= 500) tryAgain(detail);
     else if (status === 403) window.location.reload();
   });

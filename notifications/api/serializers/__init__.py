@@ -1,0 +1,1 @@
+"""The shapes of rules and deliveries in the API, each written once."""

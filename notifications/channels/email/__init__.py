@@ -1,0 +1,1 @@
+"""Email to the recipients of a rule, through the mail server of the settings."""

@@ -1,0 +1,1 @@
+"""Signed HTTP requests to permitted hosts."""

@@ -1,0 +1,1 @@
+"""Decisions about messages, pure: no database, no clock, no network."""

@@ -1,0 +1,179 @@
+"""Instant notification of processes that wait for a database queue.
+
+On SQLite, where all processes share one host, each listener has a FIFO in a folder next to the database; on PostgreSQL,
+LISTEN and NOTIFY are used. A notification may be lost, so listeners also poll the queue occasionally. Source: fifo(7),
+the manual of PostgreSQL on NOTIFY.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import os
+import select
+import uuid
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Protocol
+
+from django.db import connections, transaction
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+logger = logging.getLogger(__name__)
+
+CHANNEL = "schedsite_queue"
+HEARD_WITHIN = 2.0  # seconds within which a listener must receive its own notification
+
+
+class Listener(Protocol):
+    """Receives notifications about messages in one queue."""
+
+    def wait(self, seconds: float) -> bool:
+        """Wait at most `seconds`; return whether a message was added since the last call.
+
+        Raises:
+            OSError: notifications can no longer be received.
+        """
+
+    def close(self) -> None:
+        """Release the resources."""
+
+
+def ring(alias: str, queue: str) -> None:
+    """Notify all listeners of a message in `queue` of a database, when the transaction commits if there is one."""
+    connection = connections[alias]
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_notify(%s, %s)", [CHANNEL, queue])
+    else:
+        transaction.on_commit(lambda: _ring_fifos(_folder(alias), queue), using=alias)
+
+
+def listen(alias: str, queue: str) -> Listener | None:
+    """Return a listener for `queue` of a database, or None if notifications are not available.
+
+    That is the case behind a transaction pooler (PgBouncer), and on file systems without FIFOs.
+    """
+    try:
+        if connections[alias].vendor == "postgresql":
+            return hearing(PostgreSQLListener(alias, queue), alias)
+        return FifoListener(_folder(alias), queue)
+    except OSError:
+        logger.warning("queue %s cannot be listened to; it is polled", queue, exc_info=True)
+        return None
+
+
+def _folder(alias: str) -> Path:
+    return Path(f"{connections[alias].settings_dict['NAME']}-bells")
+
+
+def _ring_fifos(folder: Path, queue: str) -> None:
+    with contextlib.suppress(OSError):  # no listener ever, or none that this process may notify
+        for entry in os.scandir(folder):
+            if entry.name.rpartition(".")[0] == queue:
+                _ring_fifo(entry.path)
+
+
+def _ring_fifo(path: str) -> None:
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno == errno.ENXIO:  # the listener is dead
+            with contextlib.suppress(OSError):
+                os.unlink(path)  # noqa: PTH108 - a text of scandir
+        return
+    try:
+        os.write(descriptor, b"\0")
+    except (BlockingIOError, BrokenPipeError):
+        pass  # full of notifications, or the listener has just died
+    finally:
+        os.close(descriptor)
+
+
+class FifoListener:
+    """Listens on its own FIFO, ``<queue>.<a unique name>``."""
+
+    def __init__(self, folder: Path, queue: str) -> None:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        name = uuid.uuid4().hex
+        draft, self._path = folder / f".{name}", folder / f"{queue}.{name}"
+        os.mkfifo(draft, 0o600)
+        # Also opened for writing: otherwise each writer that closes would cause an end of file.
+        descriptor = os.open(draft, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        self.fifo = open(descriptor, "rb", buffering=0)  # noqa: PTH123, SIM115 - closed by `close`
+        draft.rename(self._path)  # a FIFO without a reader would be taken for that of a dead listener
+        self._poller = select.poll()
+        self._poller.register(self.fifo, select.POLLIN)
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for a notification, and consume all pending ones."""
+        if not self._poller.poll(seconds * 1000):
+            return False
+        self.fifo.read(1 << 16)
+        return True
+
+    def close(self) -> None:
+        """Delete the FIFO."""
+        self._path.unlink(missing_ok=True)
+        self.fifo.close()
+
+
+class PostgreSQLListener:
+    """Listens for notifications of a database on its own connection."""
+
+    def __init__(self, alias: str, queue: str) -> None:
+        """Start listening.
+
+        Raises:
+            OSError: the database does not respond.
+        """
+        import psycopg  # 8 MiB of memory, not needed on SQLite
+
+        self._queue = queue
+        self._error = psycopg.Error
+        parameters = {**connections[alias].get_connection_params(), "autocommit": True}
+        try:
+            self.connection: Connection = psycopg.connect(**parameters)
+            self.connection.execute(f"LISTEN {CHANNEL}")
+        except self._error as error:
+            raise ConnectionError(str(error)) from error
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for a notification about the queue."""
+        return self.hears(self._queue, seconds)
+
+    def hears(self, payload: str, seconds: float) -> bool:
+        """Wait for a notification with a payload; return whether it arrived.
+
+        Raises:
+            OSError: the connection is lost.
+        """
+        until = monotonic() + seconds
+        try:
+            while (left := until - monotonic()) > 0:
+                for found in self.connection.notifies(timeout=left, stop_after=1):
+                    if found.payload == payload:
+                        return True
+        except self._error as error:
+            raise ConnectionError(str(error)) from error
+        return False
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.connection.close()
+
+
+def hearing(listener: PostgreSQLListener, alias: str) -> PostgreSQLListener | None:
+    """Return the listener if it receives its own notification, else None, as behind a transaction pooler."""
+    token = uuid.uuid4().hex
+    ring(alias, token)
+    if listener.hears(token, HEARD_WITHIN):
+        return listener
+    listener.close()
+    logger.warning(
+        "notifications of the database do not arrive (a pooler of transactions?); queues are polled"
+    )
+    return None

@@ -1,0 +1,110 @@
+"""django-q2 brokers that deliver wake-ups at most once and without delay."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+
+from django.db import DEFAULT_DB_ALIAS, transaction
+from django.utils.crypto import salted_hmac
+from django_q.brokers.orm import ORM
+from django_q.brokers.redis_broker import Redis
+from django_q.conf import Conf
+from django_q.models import OrmQ
+
+from scheduler.processes import bells
+
+logger = logging.getLogger(__name__)
+
+STEP = 0.2  # seconds between two checks of the pusher for a stop
+LOOK_ANYWAY = 1.0  # seconds between two polls, as notifications may be lost
+LISTEN_AGAIN = 5.0  # seconds between two attempts to listen, if a listener is lost
+TRY_TO_LISTEN = 3600.0  # seconds between two attempts where none succeeds: each may take seconds
+
+
+class DatabaseWakeBroker(ORM):  # type: ignore[misc]
+    """Database broker that deletes a message when it is pulled: delivery at most once.
+
+    A lost wake-up is harmless (the dispatcher sends another). A redelivery after `retry` would not be harmful either,
+    but a job that takes hours would be called again and again.
+
+    The puller waits for a notification instead of polling the database many times a second.
+    """
+
+    def __init__(self, list_key: str | None = None) -> None:
+        super().__init__(list_key or Conf.CLUSTER_NAME)
+        self._listener: bells.Listener | None = None
+        self._listens_for = 0  # pid; a listener is not shared with forks
+        self._listen_at = 0.0
+        self._look_at = 0.0
+
+    def enqueue(self, task: str) -> int:
+        """Store a message, and notify listeners."""
+        pk = int(super().enqueue(task))
+        bells.ring(_alias(), self.list_key)
+        return pk
+
+    def dequeue(self) -> list[tuple[None, str]] | None:
+        """Return the oldest message, or None if none arrives within a short time."""
+        if not self._is_time_to_look():
+            return None
+        queryset = self.get_connection().filter(key=self.list_key).order_by("pk")
+        oldest = queryset.values_list("pk", "payload").first()
+        if oldest is None:
+            self._look_at = time.monotonic() + LOOK_ANYWAY
+            return None
+        self._look_at = 0.0
+        pk, payload = oldest
+        with transaction.atomic(using=Conf.ORM):
+            taken, _ = OrmQ.objects.using(Conf.ORM).filter(pk=pk).delete()
+        return [(None, payload)] if taken else None
+
+    def _is_time_to_look(self) -> bool:
+        """Wait briefly for a notification, unless more messages may be queued; return whether to poll."""
+        if self._look_at == 0.0:
+            self._listen()  # before polling, so that later messages are notified
+            return True
+        if self._listener is None:
+            time.sleep(Conf.POLL)
+            self._listen()
+            return True
+        try:
+            return self._listener.wait(STEP) or time.monotonic() >= self._look_at
+        except OSError:
+            logger.warning("the queue can no longer be listened to; it is polled", exc_info=True)
+            self.close()
+            return True
+
+    def _listen(self) -> None:
+        if self._listens_for != os.getpid():
+            self._listener, self._listens_for, self._listen_at = None, os.getpid(), 0.0
+        if self._listener is None and time.monotonic() >= self._listen_at:
+            self._listener = bells.listen(_alias(), self.list_key)
+            self._listen_at = time.monotonic() + (LISTEN_AGAIN if self._listener else TRY_TO_LISTEN)
+
+    def close(self) -> None:
+        """Stop listening."""
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+
+    def queue_size(self) -> int:
+        """Return the number of queued messages."""
+        return int(self.get_connection().filter(key=self.list_key).count())
+
+
+def _alias() -> str:
+    return Conf.ORM or DEFAULT_DB_ALIAS
+
+
+class RedisWakeBroker(Redis):  # type: ignore[misc]
+    """The stock Redis broker, which delivers at most once: a popped message is deleted.
+
+    The name of its list contains the installation's name, derived from the message signing key. Otherwise two
+    installations that share a Redis would take each other's wake-ups.
+    """
+
+    def __init__(self, list_key: str | None = None) -> None:
+        installation = salted_hmac("scheduler.processes.brokers", "", secret=Conf.SECRET_KEY).hexdigest()[:16]
+        super().__init__(f"{installation}:{list_key or Conf.CLUSTER_NAME}")

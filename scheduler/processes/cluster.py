@@ -1,0 +1,204 @@
+"""A django-q2 cluster that fails fast.
+
+Stock django-q2 hangs forever after the death of a worker that held the lock of the shared queue, and leaves orphans
+that keep working when its sentinel dies. Here the unexpected death of any process ends all of them at once, and
+`manage.py worker` restarts them; commands keep running and are adopted.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from django import db
+from django.conf import settings
+from django_q import cluster as stock
+from django_q.monitor import monitor
+from django_q.pusher import pusher
+from django_q.signals import post_spawn
+
+from scheduler import queues
+from scheduler.models import Process
+from scheduler.runner import Spool, hand_ends_to, is_keeper_there
+from scheduler.services import heartbeats, recovery
+
+logger = logging.getLogger(__name__)
+
+EXIT_FAILED = 70  # EX_SOFTWARE of sysexits.h
+PR_SET_PDEATHSIG = 1
+TIDY_EVERY = 3600.0
+
+#: Set in shared memory before the first fork; read by the loops of the workers. A plain byte without a lock,
+#: because a process killed while it holds a lock would stop the others.
+_is_stopping = multiprocessing.RawValue("b", 0)
+
+
+def is_stopping() -> bool:
+    """Return whether the cluster of this process was asked to stop."""
+    return bool(_is_stopping.value)
+
+
+WORK, OTHER = "work", "other"
+WAIT_FOR_PERMIT = 0.2  # seconds; an ending supervisor may have looked for work just before a wake-up was sent
+
+#: A cluster has one process more than `SCHEDULER_WORKERS`. Executions may occupy all but one process for as long as
+#: work is queued, other jobs (sending notifications) only one, so that neither blocks the other. Created before the
+#: first fork and shared by all processes of the cluster; the death of any of them ends them all, so that no permit is
+#: lost.
+_permits = {
+    WORK: multiprocessing.get_context("fork").Semaphore(settings.SCHEDULER_WORKERS),
+    OTHER: multiprocessing.get_context("fork").Semaphore(1),
+}
+
+
+@contextmanager
+def job_permit(kind: str) -> Iterator[bool]:
+    """Acquire a permit of this cluster for a job and yield True; or yield False if all are taken.
+
+    A job without a permit has nothing to do: the jobs with a permit process all pending work.
+    """
+    is_free = _permits[kind].acquire(timeout=WAIT_FOR_PERMIT)
+    try:
+        yield is_free
+    finally:
+        if is_free:
+            _permits[kind].release()
+
+
+def die_with_parent(*_args: Any, **_kwargs: Any) -> None:
+    """Ask the kernel to kill this process when its parent dies (prctl(2)): no orphans that keep pulling work."""
+    forked_by = multiprocessing.parent_process()  # it may have died before this process first ran
+    parent = os.getppid() if forked_by is None else forked_by.pid
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it died before the request
+        os._exit(EXIT_FAILED)
+
+
+def _attached(target: Callable[..., None], *args: Any) -> None:
+    die_with_parent()
+    target(*args)
+
+
+class _NoStatus(stock.Stat):  # type: ignore[misc]
+    """The cluster status for django-q2's monitor, which is not used here: it is not saved."""
+
+    def save(self) -> None:
+        """Do nothing."""
+
+
+class FailFastSentinel(stock.Sentinel):  # type: ignore[misc]
+    """Ends the whole cluster if one of its processes dies unexpectedly, instead of replacing that process."""
+
+    def start(self) -> None:
+        """Attach to the main process, then start the others."""
+        die_with_parent()
+        super().start()
+
+    def spawn_pusher(self) -> Any:
+        """Start the pusher, attached to the sentinel."""
+        return self.spawn_process(_attached, pusher, self.task_queue, self.event_out, self.broker)
+
+    def spawn_monitor(self) -> Any:
+        """Start the monitor, attached to the sentinel."""
+        return self.spawn_process(_attached, monitor, self.result_queue, self.broker)
+
+    def reincarnate(self, process: Any) -> None:
+        """Replace a worker that exceeded its time limit or was recycled; otherwise end the cluster."""
+        timer = getattr(process, "timer", None)
+        if timer is not None and int(timer.value) in (0, -2):
+            super().reincarnate(process)
+            return
+        logger.critical(
+            "process %s of the cluster died unexpectedly; starting the cluster again", process.pid
+        )
+        for other in [*self.pool, self.monitor, self.pusher]:
+            if other is not None and other.is_alive():
+                other.kill()
+        os._exit(EXIT_FAILED)
+
+
+def run_cluster(*, keeper: int = -1) -> int:
+    """Run a cluster until SIGTERM, SIGINT or a failure; return the exit code.
+
+    Args:
+        keeper: descriptor of the socket to the keeper, which also holds the pipes of commands; -1: no keeper.
+    """
+    die_with_parent()
+    if keeper >= 0:
+        hand_ends_to(keeper)
+        if not is_keeper_there():  # it died before die_with_parent took effect
+            return EXIT_FAILED
+    stock.Sentinel, stock.Stat = FailFastSentinel, _NoStatus
+    stopping: list[int] = []
+    cluster = stock.Cluster()
+    # The stock handler joins the sentinel inside the handler, where it can wait for itself.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda received, _frame: stopping.append(received))
+    try:
+        cluster.start()
+    except RuntimeError:
+        logger.exception("the cluster could not start")
+        return EXIT_FAILED
+    heartbeat = _Heartbeat()
+    while cluster.sentinel.is_alive() and not stopping:
+        heartbeat.beat_when_due()
+        time.sleep(0.1)
+    if not stopping:
+        return EXIT_FAILED
+    _is_stopping.value = 1
+    cluster.stop()
+    heartbeat.stop()
+    return 0
+
+
+class _Heartbeat:
+    """The process row of this cluster, for the health check, and its spool; survives database failures."""
+
+    def __init__(self) -> None:
+        self._row: Process | None = None
+        self._due = 0.0
+        self._tidy_at = 0.0
+
+    def beat_when_due(self) -> None:
+        """Send a heartbeat; the first also wakes the cluster, for queued executions and orphans."""
+        if time.monotonic() < self._due:
+            return
+        self._due = time.monotonic() + settings.SCHEDULER_HEARTBEAT
+        now = datetime.now(UTC)
+        try:
+            db.close_old_connections()
+            if self._row is None:
+                self._row = heartbeats.register(
+                    Process.Kind.CLUSTER,
+                    host_id=Spool(settings.SCHEDULER_SPOOL_DIR).host_id,
+                    queue=settings.SCHEDULER_QUEUE,
+                    slots=settings.SCHEDULER_WORKERS * settings.SCHEDULER_SLOTS,
+                    now=now,
+                )
+                queues.wake(settings.SCHEDULER_QUEUE)
+            heartbeats.beat(self._row, now=now)
+            if time.monotonic() >= self._tidy_at:
+                self._tidy_at = time.monotonic() + TIDY_EVERY
+                recovery.remove_stale_files(Spool(settings.SCHEDULER_SPOOL_DIR), now=now)
+        except (db.Error, OSError):
+            logger.warning("the heartbeat of the cluster could not be written", exc_info=True)
+            db.connections.close_all()
+
+    def stop(self) -> None:
+        """Record that the cluster stopped."""
+        if self._row is not None:
+            try:
+                heartbeats.stop(self._row, now=datetime.now(UTC))
+            except db.Error:
+                logger.warning("the end of the cluster could not be recorded", exc_info=True)
+
+
+post_spawn.connect(die_with_parent, dispatch_uid="scheduler.processes.cluster.die_with_parent")
