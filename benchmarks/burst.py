@@ -93,7 +93,7 @@ def burst(task: Any) -> float:
     from scheduler.choices import ACTIVE, Status, Trigger
     from scheduler.models import Execution, Run
     from scheduler.queues import wake
-    from scheduler.services.rows import new_run, queued_row
+    from scheduler.services.admission import new_run, queued_row
 
     now = datetime.now(UTC)
     runs = Run.objects.bulk_create(
@@ -121,8 +121,8 @@ def run_profiled_worker(folder: Path) -> int:
 
     sys.path.insert(0, str(ROOT))
     django.setup()
-    from scheduler import supervisor
-    from scheduler.cluster import run_cluster
+    from scheduler.processes import supervisor
+    from scheduler.processes.cluster import run_cluster
 
     work, jobs = supervisor.work, itertools.count()
 

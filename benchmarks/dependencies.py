@@ -100,7 +100,7 @@ def measure_large_graph() -> dict[str, Any]:
 
     from scheduler.models import Task, TaskDependency
     from scheduler.services.tasks import save_task
-    from scheduler.specs import task_to_spec
+    from scheduler.task_mapping import task_to_spec
 
     chance = random.Random(1)
     upstreams: dict[str, list[str]] = {}

@@ -57,7 +57,7 @@ def prepare(rows: int) -> tuple[str, float]:
 def places(rows: int) -> Iterator[tuple[str, str]]:
     """Yield the queries of the pages that are measured."""
     from scheduler.models import Execution
-    from scheduler.paging import encode_cursor
+    from scheduler.selectors.keyset import encode_cursor
 
     yield "first", ""
     begin = datetime(2020, 1, 1, tzinfo=UTC)

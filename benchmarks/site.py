@@ -60,8 +60,8 @@ def fill(task_count: int, count: int) -> float:
     from django.db import connection
     from django.db.models import Max
 
+    from schedsite.demo.seeding import seed_demonstration
     from scheduler.models import Execution, Run, Task
-    from scheduler.services.demonstration import seed_demonstration
 
     begin = time.perf_counter()
     now = datetime.now(UTC)
@@ -148,29 +148,13 @@ def static_weight(client: Any) -> int:
 @contextmanager
 def web() -> Iterator[str]:
     """Run the server as the Procfile does, and yield its address."""
+    command = [sys.executable, "manage.py", "web", "--bind", "127.0.0.1:0"]
     with subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "gunicorn",
-            "schedsite.wsgi",
-            "--bind",
-            "127.0.0.1:0",
-            "--workers",
-            "1",
-            "--threads",
-            "8",
-        ],
-        cwd=ROOT,
-        stderr=subprocess.PIPE,
-        stdin=subprocess.DEVNULL,
-        text=True,
+        command, cwd=ROOT, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True
     ) as server:
         assert server.stderr is not None
         try:
-            yield next(
-                line.split("Listening at: ")[1].split()[0] for line in server.stderr if "Listening" in line
-            )
+            yield next(line.split()[-1] for line in server.stderr if "listens on" in line)
         finally:
             server.terminate()
 
@@ -268,15 +252,20 @@ def watch_logs(cookies: dict[str, str], readers: int, seconds: float) -> dict[st
     }
 
 
-def main() -> int:
-    """Measure, print, write; 1 when a page is slower or heavier than the limits, or watching delays starts."""
+def read_options() -> argparse.Namespace:
+    """Return what the command line says."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tasks", type=int, default=5000)
     parser.add_argument("--executions", type=int, default=2_000_000)
     parser.add_argument("--repeats", type=int, default=30)
     parser.add_argument("--readers", type=int, default=100)
     parser.add_argument("--seconds", type=float, default=30)
-    options = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Measure, print, write; 1 when a page is slower or heavier than the limits, or watching delays starts."""
+    options = read_options()
     with installation(ALLOWED_HOSTS="testserver,127.0.0.1"):
         from django.contrib.auth.models import User
         from django.test import Client
