@@ -74,7 +74,7 @@ def installed() -> Iterator[Path]:
 @contextmanager
 def served(folder: Path) -> Iterator[str]:
     """Serve the installation on this machine alone, and yield its address."""
-    command = [sys.executable, "-m", "gunicorn", "schedsite.wsgi", "--bind", "127.0.0.1:0", "--threads", "4"]
+    command = [sys.executable, "manage.py", "web", "--bind", "127.0.0.1:0"]
     path = folder / "server.log"
     with path.open("wb") as log:
         server = subprocess.Popen(command, cwd=ROOT, stderr=log, stdin=subprocess.DEVNULL)
@@ -89,8 +89,8 @@ def _address(log: Path) -> str:
     """Return where the server listens, once it answers."""
     for _ in range(600):
         for line in log.read_text().splitlines():
-            if "Listening at: " in line:
-                address = line.split("Listening at: ")[1].split()[0]
+            if "listens on" in line:
+                address = line.split()[-1]
                 urllib.request.urlopen(f"{address}/admin/login/")
                 return address
         time.sleep(0.1)
@@ -127,7 +127,7 @@ def shoot(browser: Any, address: str, look: Look, pages: list[tuple[str, str]]) 
 def _keep_alive() -> None:
     """Do what the processes of the demonstration would: give heartbeats, and move on to the next slots."""
     from scheduler.models import Process, Task
-    from scheduler.services.tasks import first_slot
+    from scheduler.services.rescheduling import first_slot
 
     now = datetime.now(UTC)
     Process.objects.update(heartbeat_at=now)
