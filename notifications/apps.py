@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 from django.apps import AppConfig
 from django.utils.translation import gettext_lazy as _
+
+#: Modules that register something when they are imported: channels, signal receivers, templates of reasons.
+REGISTERING = (
+    "notifications.channels.registry",
+    "notifications.services.receivers",
+    "notifications.wording.reasons",
+)
 
 
 class NotificationsConfig(AppConfig):
@@ -13,11 +22,10 @@ class NotificationsConfig(AppConfig):
     verbose_name = _("Notifications")
 
     def ready(self) -> None:
-        """Import the modules that register themselves."""
-        from notifications.channels import registry  # noqa: F401 - tells the scheduler which channels there are
+        """Import the modules that register something."""
         from notifications.forms.fields import RulesField
-        from notifications.services import receivers  # noqa: F401 - connects to the signals of the scheduler
-        from notifications.wording import reasons  # noqa: F401 - registers the words of reasons
         from scheduler.forms.task import use_rules_field
 
+        for module in REGISTERING:
+            import_module(module)
         use_rules_field(RulesField)

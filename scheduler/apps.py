@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 from django.apps import AppConfig
 from django.utils.translation import gettext_lazy as _
 
+#: Modules that register something when they are imported: signal receivers, system checks, templates of reasons.
+REGISTERING = (
+    "schedsite.database",
+    "scheduler.api.reasons",
+    "scheduler.management.checks",
+    "scheduler.services.receivers",
+    "scheduler.wording.reasons",
+    "scheduler.wording.refusals",
+    "scheduler.wording.sentences",
+)
+
 
 class SchedulerConfig(AppConfig):
-    """Registers the system checks and what follows a login."""
+    """Imports the modules that register something."""
 
     name = "scheduler"
     verbose_name = _("Scheduler")
 
     def ready(self) -> None:
-        """Import what registers itself."""
-        from schedsite import database  # noqa: F401 - prepares connections
-        from scheduler.management import checks  # noqa: F401 - register the system checks and the receivers
-        from scheduler.services import receivers  # noqa: F401 - register the system checks and the receivers
-        from scheduler.wording import reasons, refusals, sentences  # noqa: F401 - registers the words of reasons
+        """Import the modules that register something."""
+        for module in REGISTERING:
+            import_module(module)

@@ -42,11 +42,12 @@ def user_of(role: str) -> User:
 
 
 def errors_of(response: Any) -> list[tuple[str, str]]:
-    """Return path and message of each error of a problem document."""
+    """Return path and message of each error of a problem document; each has a code of its own."""
     assert response["Content-Type"] == "application/problem+json", response.content
     body = response.json()
     assert set(body) >= {"type", "title", "status", "detail", "errors"}
     assert body["status"] == response.status_code
     fields = {"path", "message", "found", "allowed", "code", "params"}
     assert all(set(error) == fields for error in body["errors"])
+    assert [error for error in body["errors"] if error["code"] == "other"] == []
     return [(error["path"], error["message"]) for error in body["errors"]]

@@ -42,9 +42,13 @@ from scheduler.api.base import (
     user_of,
 )
 from scheduler.api.pagination import CursorPage
-from scheduler.api.parameters import boolean, choices, instant, integer, single
+from scheduler.api.parameters import boolean, choices, instant, integer, not_allowed, one_of, single
 from scheduler.api.problems import NotFoundError, RequestRefusedError
+from scheduler.api.reasons import Code
 from scheduler.api.serializers.bodies import NothingSerializer, without_read_only
+from scheduler.config_file.problems import Words, shorten
+from scheduler.config_file.reasons import Code as Refusal
+from scheduler.engine.reasons import Reason
 from scheduler.models import Task
 from scheduler.services.limits import Scope as LimitScope
 from scheduler.services.tasks import lock_graph
@@ -230,10 +234,7 @@ def _filtered(request: Request) -> RuleQuerySet:
     rows = NotificationRule.objects.select_related("task").prefetch_related("channels")
     if scope := single(request, "scope"):
         if scope not in Scope.values:
-            allowed = f"one of {', '.join(Scope.values)}"
-            raise RequestRefusedError(
-                "scope", f"“{scope[:80]}” was found; {allowed} is allowed", found=scope, allowed=allowed
-            )
+            raise _not_allowed("scope", json.dumps(scope), one_of(Scope.values))
         rows = rows.filter(scope=scope)
     if task_id := single(request, "task_id"):
         rows = rows.filter(task=task_named(task_id))
@@ -263,11 +264,8 @@ def _place(body: Mapping[str, Any]) -> tuple[Scope, Task | None, str]:
     """Return for which tasks a rule is; what does not belong to its scope is refused."""
     scope = body.get("scope")
     if scope not in Scope.values:
-        allowed = f"one of {', '.join(Scope.values)}"
-        found = json.dumps(scope) if "scope" in body else "nothing"
-        raise RequestRefusedError(
-            "scope", f"{found[:80]} was found; {allowed} is needed", found=found, allowed=allowed
-        )
+        found = shorten(scope) if "scope" in body else Reason(Refusal.NOTHING)
+        raise _not_allowed("scope", found, one_of(Scope.values))
     scope = Scope(scope)
     if scope != Scope.TASK:
         _refuse_beside(body, "task_id", Scope.TASK)
@@ -278,11 +276,16 @@ def _place(body: Mapping[str, Any]) -> tuple[Scope, Task | None, str]:
     return scope, task, tag
 
 
+def _not_allowed(name: str, found: Words, allowed: Reason) -> RequestRefusedError:
+    return RequestRefusedError(name, not_allowed(name, found, allowed), found=str(found), allowed=allowed)
+
+
 def _refuse_beside(body: Mapping[str, Any], name: str, scope: Scope) -> None:
     if body.get(name) not in (None, ""):
-        found = json.dumps(body[name])
-        message = f"{name} goes with the scope {scope.value}, but {found[:80]} was found"
-        raise RequestRefusedError(name, message, found=found, allowed="null or empty")
+        found = shorten(body[name])
+        why = Reason(Code.ONLY_WITH_SCOPE, {"field": name, "scope": scope.value, "found": found})
+        allowed = Reason(Refusal.EITHER, {"choices": [Reason(Refusal.NULL), Reason(Refusal.EMPTY)]})
+        raise RequestRefusedError(name, why, found=found, allowed=allowed)
 
 
 def _words_of_rule(body: Mapping[str, Any]) -> dict[str, Any]:
@@ -296,9 +299,9 @@ def _write(
     known: dict[str, Any] = {"scope": row.scope, "task_id": row.task and row.task.task_id}
     for name, value in known.items():
         if name in body and body[name] != value:
-            found = json.dumps(body[name])
-            message = f"{name} of a rule stays {json.dumps(value)}; {found[:80]} was found"
-            raise RequestRefusedError(name, message, found=found, allowed=json.dumps(value))
+            found, allowed = shorten(body[name]), json.dumps(value)
+            why = Reason(Code.FIELD_NOT_CHANGEABLE, {"field": name, "value": allowed, "found": found})
+            raise RequestRefusedError(name, why, found=found, allowed=allowed)
     _scope, task, tag = _place({**known, "tag": row.tag, **body})
     spec = definitions.validate_rule(dict(words), stored=row)
     _may_write(request, Scope(row.scope))

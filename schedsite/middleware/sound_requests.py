@@ -14,8 +14,10 @@ from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
 from django.db.models import IntegerField
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.http import parse_header_parameters
-from django.utils.text import format_lazy
-from django.utils.translation import gettext_lazy as _
+
+from scheduler.api.reasons import Code
+from scheduler.config_file.problems import shorten
+from scheduler.engine.reasons import Reason
 
 FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 ENCODINGS = ("", "utf-8", "utf8")
@@ -26,14 +28,11 @@ Named = Iterable[tuple[str, Iterable[str]]]
 
 
 class UnreadableRequestError(BadRequest):
-    """A malformed request: `path` names the field or parameter; the text is a sentence for the client.
+    """A malformed request: `path` names the field or parameter, `why` is the reason."""
 
-    The sentence is lazy because the client's language is not known here.
-    """
-
-    def __init__(self, path: str, reason: Any) -> None:
-        super().__init__(reason)
-        self.path = path
+    def __init__(self, path: str, why: Reason) -> None:
+        super().__init__(why)
+        self.path, self.why = path, why
 
 
 class SoundRequest(WSGIRequest):
@@ -66,12 +65,12 @@ class SoundRequestMiddleware:
             UnreadableRequestError: path, query, a header or a cookie is malformed.
         """
         _check_encoding(request)
-        _check(_("The path"), [("", [request.path_info])])
-        _check(_("The query"), request.GET.lists())
+        _check(Code.THE_PATH, [("", [request.path_info])])
+        _check(Code.THE_QUERY, request.GET.lists())
         _check(
-            _("A header"), ((name, [text]) for name, text in request.META.items() if name.startswith("HTTP_"))
+            Code.A_HEADER, ((name, [text]) for name, text in request.META.items() if name.startswith("HTTP_"))
         )
-        _check(_("A cookie"), ((name, [text]) for name, text in request.COOKIES.items()))
+        _check(Code.A_COOKIE, ((name, [text]) for name, text in request.COOKIES.items()))
         return self.get_response(request)
 
     def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: dict[str, Any]) -> None:
@@ -99,8 +98,7 @@ def _check_encoding(request: HttpRequest) -> None:
     """Reject encodings other than UTF-8: the text would be decoded wrongly or not at all."""
     named = (request.content_params or {}).get("charset", "").strip("\"' ").lower()
     if named not in ENCODINGS:
-        reason = format_lazy(_("The encoding “{named}” was found; UTF-8 is allowed."), named=named[:40])
-        raise UnreadableRequestError("", reason)
+        raise UnreadableRequestError("", Reason(Code.REQUEST_ENCODING, {"found": shorten(named[:40])}))
 
 
 def _check_form(request: HttpRequest) -> None:
@@ -112,21 +110,19 @@ def _check_form(request: HttpRequest) -> None:
         ValueError,
         OverflowError,
     ) as error:  # an unknown encoding, or an invalid length
-        raise UnreadableRequestError("", _("The form cannot be read.")) from error
-    _check(_("The form"), fields)
-    _check(_("The form"), files)
+        raise UnreadableRequestError("", Reason(Code.FORM_UNREADABLE)) from error
+    _check(Code.THE_FORM, fields)
+    _check(Code.THE_FORM, files)
 
 
-def _check(place: Any, named: Named) -> None:
+def _check(place: Code, named: Named) -> None:
     for name, texts in named:
         for text in (name, *texts):
             if "\0" in text:
-                reason = format_lazy(_("{place} holds a NUL character, which no text has."), place=place)
-                raise UnreadableRequestError(name.replace("\0", "\\0"), reason)
+                why = Reason(Code.REQUEST_HAS_NUL, {"place": Reason(place)})
+                raise UnreadableRequestError(name.replace("\0", "\\0"), why)
             try:
                 text.encode()
             except UnicodeEncodeError as error:
-                reason = format_lazy(
-                    _("{place} holds half of a surrogate pair, which no text has."), place=place
-                )
-                raise UnreadableRequestError("", reason) from error
+                why = Reason(Code.REQUEST_HAS_SURROGATE, {"place": Reason(place)})
+                raise UnreadableRequestError("", why) from error

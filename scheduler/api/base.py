@@ -14,6 +14,10 @@ from rest_framework.utils.urls import replace_query_param
 
 from scheduler.api.parameters import allow_only, integer
 from scheduler.api.problems import RequestRefusedError
+from scheduler.api.reasons import Code
+from scheduler.config_file.problems import shorten
+from scheduler.config_file.reasons import Code as Refusal
+from scheduler.engine.reasons import Reason
 from scheduler.engine.schedules import iterate_slots, parse_schedule
 from scheduler.models import Task
 from scheduler.services.limits import Scope
@@ -69,9 +73,9 @@ def task_named(task_id: object, *, with_deleted: bool = False) -> Task:
     rows = Task.all_objects if with_deleted else Task.objects
     task = rows.filter(task_id=task_id).first() if isinstance(task_id, str) else None
     if task is None:
-        shown = str(task_id)[:80]
-        message = f"there is no task “{shown}”"
-        raise RequestRefusedError("task_id", message, found=shown, allowed="the id of a task")
+        why = Reason(Code.NO_TASK, {"name": shorten(task_id)})
+        allowed = Reason(Refusal.EXISTING_TASK)
+        raise RequestRefusedError("task_id", why, found=str(task_id)[:80], allowed=allowed)
     return task
 
 

@@ -9,6 +9,9 @@ from rest_framework.utils.urls import replace_query_param
 
 from scheduler.api.parameters import integer, single
 from scheduler.api.problems import RequestRefusedError
+from scheduler.api.reasons import Code
+from scheduler.config_file.problems import shorten
+from scheduler.engine.reasons import Reason
 from scheduler.models import Execution, Run
 from scheduler.selectors.keyset import BadCursorError, KeysetPage, Row
 
@@ -28,9 +31,9 @@ class CursorPage(Generic[Row]):
         try:
             self.page: KeysetPage[Row] = KeysetPage(queryset, size=size, cursor=cursor, instant=self.instant)
         except BadCursorError as error:
-            raise RequestRefusedError(
-                "cursor", str(error), found=cursor, allowed="a cursor from a page's links"
-            ) from error
+            why = Reason(Code.CURSOR_NOT_VALID, {"found": shorten(cursor)})
+            allowed = Reason(Code.CURSOR_OF_PAGE)
+            raise RequestRefusedError("cursor", why, found=cursor, allowed=allowed) from error
         self.rows: list[Row] = self.page.rows
 
     @property

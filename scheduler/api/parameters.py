@@ -9,7 +9,11 @@ from django.utils.dateparse import parse_datetime
 from rest_framework.request import Request
 
 from scheduler.api.problems import RequestRefusedError
+from scheduler.api.reasons import Code
 from scheduler.choices import Status, Trigger
+from scheduler.config_file.problems import Words, shorten
+from scheduler.config_file.reasons import Code as Refusal
+from scheduler.engine.reasons import Reason
 from scheduler.models.querysets import ExecutionQuerySet
 
 EXECUTION_FILTERS = ("status", "trigger", "since", "until", "page_size", "cursor")
@@ -18,20 +22,20 @@ OF_FRAMEWORK = ("format",)  # chooses the renderer
 
 def allow_only(request: Request, names: Collection[str]) -> None:
     """Refuse query parameters that are not among `names`, and text that no database takes."""
-    known = ", ".join(names) or "none"
     for name in request.query_params:
-        shown = _shown(name)
         if name not in names and name not in OF_FRAMEWORK:
-            raise RequestRefusedError(
-                shown, f"“{shown}” is no known parameter; known are {known}", found=shown, allowed=known
-            )
+            raise _unknown(_shown(name), names)
         for value in request.query_params.getlist(name):
             if _shown(value, len(value)) != value:
-                raise RequestRefusedError(
-                    name,
-                    "the value holds a NUL character or half of a surrogate pair",
-                    allowed="Unicode text",
-                )
+                raise _bad_value(name, value, Reason(Refusal.SOUND_TEXT))
+
+
+def _unknown(name: str, names: Collection[str]) -> RequestRefusedError:
+    if not names:
+        why = Reason(Code.UNKNOWN_PARAMETER, {"name": name})
+    else:
+        why = Reason(Code.UNKNOWN_PARAMETER_AMONG, {"name": name, "known": list(names)})
+    return RequestRefusedError(name, why, found=name, allowed=", ".join(names) or "none")
 
 
 def _shown(text: str, length: int = 80) -> str:
@@ -44,9 +48,9 @@ def single(request: Request, name: str) -> str | None:
     if len(values) > 1:
         raise RequestRefusedError(
             name,
-            f"it was given {len(values)} times; once is allowed",
+            Reason(Code.PARAMETER_REPEATED, {"field": name, "count": len(values)}),
             found=", ".join(values),
-            allowed="once",
+            allowed=Reason(Code.ONCE),
         )
     return values[0] if values and values[0] else None
 
@@ -57,7 +61,7 @@ def integer(request: Request, name: str, default: int, *, minimum: int, maximum:
     if text is None:
         return default
     if not (text.isascii() and text.isdigit() and len(text) < 19 and minimum <= int(text) <= maximum):
-        raise _bad_value(name, text, f"a whole number from {minimum} to {maximum}")
+        raise _bad_value(name, text, whole_number(minimum, maximum))
     return int(text)
 
 
@@ -67,7 +71,7 @@ def boolean(request: Request, name: str) -> bool | None:
     if text is None:
         return None
     if text not in ("true", "false"):
-        raise _bad_value(name, text, "true or false")
+        raise _bad_value(name, text, Reason(Refusal.BOOLEAN))
     return text == "true"
 
 
@@ -83,7 +87,7 @@ def instant(request: Request, name: str) -> datetime | None:
             raise ValueError(text)
         return (value if value.tzinfo else value.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError) as error:
-        raise _bad_value(name, text, "an ISO 8601 instant such as 2026-01-31T06:00:00Z") from error
+        raise _bad_value(name, text, Reason(Code.INSTANT)) from error
 
 
 def choices(request: Request, name: str, allowed: Collection[str]) -> list[str]:
@@ -91,14 +95,28 @@ def choices(request: Request, name: str, allowed: Collection[str]) -> list[str]:
     values = [value for text in request.query_params.getlist(name) for value in text.split(",") if value]
     for value in values:
         if value not in allowed:
-            raise _bad_value(name, value, f"one of {', '.join(allowed)}")
+            raise _bad_value(name, value, one_of(allowed))
     return sorted(set(values))
 
 
-def _bad_value(name: str, text: str, allowed: str) -> RequestRefusedError:
-    return RequestRefusedError(
-        name, f"“{text[:80]}” was found; {allowed} is allowed", found=text, allowed=allowed
-    )
+def one_of(values: Collection[str]) -> Reason:
+    """Return the description of the allowed values."""
+    return Reason(Refusal.ONE_OF, {"names": list(values)})
+
+
+def whole_number(low: int, high: int) -> Reason:
+    """Return the description of the allowed range, both bounds inclusive."""
+    return Reason(Refusal.WHOLE_NUMBER_FROM_TO, {"low": low, "high": high})
+
+
+def not_allowed(path: str, found: Words, allowed: Words) -> Reason:
+    """Return the reason for a displayed value that is not allowed."""
+    return Reason(Refusal.NOT_ALLOWED, {"field": path, "what": allowed, "found": found})
+
+
+def _bad_value(name: str, text: str, allowed: Reason) -> RequestRefusedError:
+    why = not_allowed(name, shorten(text), allowed)
+    return RequestRefusedError(name, why, found=_shown(text, len(text)), allowed=allowed)
 
 
 def filter_executions(request: Request, queryset: ExecutionQuerySet) -> ExecutionQuerySet:

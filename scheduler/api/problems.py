@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -10,13 +10,15 @@ from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
 from django.db import DataError, OperationalError
 from django.http import Http404
-from rest_framework.exceptions import APIException, PermissionDenied, ValidationError
+from rest_framework.exceptions import APIException, PermissionDenied
 from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as default_handler
 
+from scheduler.api.reasons import Code as RequestCode
 from scheduler.api.serializers.problems import ProblemSerializer
 from scheduler.config_file import ConfigError, ConfigProblem
+from scheduler.config_file.problems import Words
 from scheduler.engine.reasons import Code, Reason, as_reason, reason_of
 from scheduler.exceptions import ConflictError, LimitReachedError
 from scheduler.selectors.storage import is_disk_full
@@ -30,13 +32,18 @@ KEPT_HEADERS = ("WWW-Authenticate", "Retry-After", "Allow", "Vary")
 
 
 class RequestRefusedError(APIException):
-    """A parameter or a field of the body cannot be accepted: a 400 that names value and what is allowed."""
+    """A parameter or a field of the body is rejected: a 400 with the value found and what is allowed.
+
+    Args:
+        path: name of the parameter or path of the field.
+        found: the value as it was sent; cut to 200 characters.
+    """
 
     status_code = 400
 
-    def __init__(self, path: str, message: str, *, found: str = "", allowed: str = "") -> None:
-        super().__init__(message)
-        self.errors = [error_of(path, message, found=found, allowed=allowed)]
+    def __init__(self, path: str, why: Reason, *, found: str = "", allowed: Words = "") -> None:
+        super().__init__(str(why))
+        self.errors = [error_of(path, why, found=found, allowed=str(allowed))]
 
 
 class NotFoundError(APIException):
@@ -78,7 +85,7 @@ def _own_answer(error: Exception) -> Response | None:
         refused["Retry-After"] = str(error.seconds)
         return refused
     if isinstance(error, DataError):
-        return problem(400, REFUSED, errors=[error_of("", "a value is outside of what can be stored")])
+        return problem(400, REFUSED, errors=[error_of("", Reason(RequestCode.VALUE_NOT_STORABLE))])
     if is_disk_full(error):
         return problem(507, DISK_FULL)
     if isinstance(error, OperationalError):
@@ -92,12 +99,9 @@ def _framework_answer(error: Exception, context: dict[str, Any]) -> Response | N
     known: Response | None = default_handler(error, context)
     if known is None:
         return None
-    if isinstance(error, ValidationError):
-        answer = problem(400, REFUSED, errors=list(_flat(error.detail, "")))
-    else:
-        is_plain = isinstance(error, Http404 | PermissionDenied) or not isinstance(error, APIException)
-        phrase = HTTPStatus(known.status_code).phrase
-        answer = problem(known.status_code, phrase if is_plain else str(getattr(error, "detail", phrase)))
+    is_plain = isinstance(error, Http404 | PermissionDenied) or not isinstance(error, APIException)
+    phrase = HTTPStatus(known.status_code).phrase
+    answer = problem(known.status_code, phrase if is_plain else str(getattr(error, "detail", phrase)))
     for name in KEPT_HEADERS:
         if name in known:
             answer[name] = known[name]
@@ -120,18 +124,16 @@ def problem_of(
     return dict(ProblemSerializer({**fields, **more}).data)
 
 
-def error_of(
-    path: str, message: str, *, found: str = "", allowed: str = "", why: Reason | str = ""
-) -> dict[str, Any]:
+def error_of(path: str, why: Words, *, place: str = "", found: str = "", allowed: str = "") -> dict[str, Any]:
     """Return one entry of `errors`; `found` is cut to 200 characters.
 
     Args:
-        why: the reason as a value, default the message.
+        place: line and column, which precede the reason in the message.
     """
-    reason = as_reason(why or message)
+    reason = as_reason(why)
     return {
         "path": path,
-        "message": message,
+        "message": f"{place}{reason}",
         "found": found[:200],
         "allowed": allowed,
         "code": reason.code,
@@ -147,15 +149,4 @@ def _code_of(error: Exception) -> dict[str, Any]:
 
 def _of_config(one: ConfigProblem) -> dict[str, Any]:
     place = "" if one.line is None else f"line {one.line}, column {one.column}: "
-    return error_of(one.path, place + one.message, found=one.found, allowed=one.allowed, why=one.why)
-
-
-def _flat(detail: Any, path: str) -> Iterator[dict[str, Any]]:
-    if isinstance(detail, dict):
-        for name, inner in detail.items():
-            yield from _flat(inner, f"{path}.{name}" if path else str(name))
-    elif isinstance(detail, list):
-        for inner in detail:
-            yield from _flat(inner, path)
-    else:
-        yield error_of(path, str(detail))
+    return error_of(one.path, one.why, place=place, found=one.found, allowed=one.allowed)

@@ -77,5 +77,5 @@ def _decode(cursor: str) -> tuple[bool, datetime, int]:
         seconds, rest = divmod(int(micros), 1_000_000)
         at = datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest)
     except (ValueError, binascii.Error, UnicodeError, OverflowError, OSError) as error:
-        raise BadCursorError(f"“{cursor[:80]}” is no cursor; take it from a page's links") from error
+        raise BadCursorError(f"invalid cursor: {cursor[:80]}") from error
     return direction == "n", at, int(pk)

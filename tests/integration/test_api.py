@@ -153,7 +153,10 @@ def test_an_invalid_schedule_is_an_answer_and_a_missing_one_an_error(editor: Tok
 
     assert invalid.status_code == 200
     assert invalid.json()["valid"] is False and "30" in invalid.json()["error"]
-    assert (missing.status_code, errors_of(missing)) == (400, [("expression", "the field is missing")])
+    assert (missing.status_code, errors_of(missing)) == (
+        400,
+        [("expression", "expression is missing; it must be text")],
+    )
 
 
 def test_next_runs_are_listed_up_to_fifty(editor: TokenClient, make_task: Any) -> None:
@@ -581,7 +584,41 @@ def test_an_unknown_parameter_is_answered_with_the_known_ones(editor: TokenClien
 
     [(_, message)] = errors_of(editor.get("tasks/a/next-runs?n=1"))
 
-    assert message == "“n” is no known parameter; known are count"
+    assert message == 'unknown parameter "n"; allowed: count'
+
+
+@each_case(
+    ("path", "code", "params"),
+    [
+        ("config/schema?a=b", "unknown_parameter", {"name": "a"}),
+        ("tasks/a/next-runs?n=1", "unknown_parameter_among", {"name": "n", "known": ["count"]}),
+        ("tasks?page=1&page=2", "parameter_repeated", {"field": "page", "count": 2}),
+        ("executions?cursor=abc", "cursor_not_valid", {"found": '"abc"'}),
+        ("executions?task_id=nobody", "no_task", {"name": '"nobody"'}),
+        (
+            "tasks?page=0",
+            "not_allowed",
+            {
+                "field": "page",
+                "what": {"code": "whole_number_from_to", "params": {"low": 1, "high": 1000000}},
+                "found": '"0"',
+            },
+        ),
+        (
+            "executions?since=yesterday",
+            "not_allowed",
+            {"field": "since", "what": {"code": "instant", "params": {}}, "found": '"yesterday"'},
+        ),
+    ],
+)
+def test_an_error_of_a_parameter_has_a_code_with_its_values(
+    editor: TokenClient, make_task: Any, path: str, code: str, params: dict[str, Any]
+) -> None:
+    make_task("a")
+
+    [error] = editor.get(path).json()["errors"]
+
+    assert (error["code"], error["params"]) == (code, params)
 
 
 @each_case(

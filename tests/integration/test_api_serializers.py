@@ -53,19 +53,19 @@ def test_fast_rendering_writes_what_the_framework_would(world: World) -> None:
 
 
 BODIES: list[tuple[str, Any, str, str]] = [
-    ("tasks/night/execute", [], "", "the body is no object"),
-    ("tasks/night/execute", {"x": 1}, "x", "“x” is no known field; known are downstream"),
-    ("tasks/night/execute", {"downstream": 1}, "downstream", "1 was found; true or false is allowed"),
-    ("tasks/night/execute", {"downstream": "true"}, "downstream", '"true" was found; true or false is allowed'),
-    ("tasks/night/execute", {"downstream": None}, "downstream", "null was found; true or false is allowed"),
-    ("tasks/night/toggle", {"enabled": True, "y": 2}, "y", "“y” is no known field; known are enabled"),
-    ("executions/{execution}/cancel", {"x": 1}, "x", "“x” is no known field; known are none"),
-    ("validate-cron", {}, "expression", "the field is missing"),
-    ("validate-cron", {"expression": 5}, "expression", "5 was found; text is allowed"),
-    ("validate-cron", {"timezone": "", "z": 1}, "z", "“z” is no known field; known are expression, timezone"),
-    ("notification-rules/{rule}/rehearse", {"days": 0}, "days", "0 was found; a whole number from 1 to 366 is allowed"),
-    ("notification-rules/{rule}/rehearse", {"days": True}, "days", "true was found; a whole number from 1 to 366 is allowed"),
-    ("notification-rules/rehearse", {"days": 1.5}, "days", "1.5 was found; a whole number from 1 to 366 is allowed"),
+    ("tasks/night/execute", [], "", "the body must be a JSON object, but [] was found"),
+    ("tasks/night/execute", {"x": 1}, "x", '"x" is not a known field; known are downstream'),
+    ("tasks/night/execute", {"downstream": 1}, "downstream", "downstream must be true or false, but 1 was found"),
+    ("tasks/night/execute", {"downstream": "true"}, "downstream", 'downstream must be true or false, but "true" was found'),
+    ("tasks/night/execute", {"downstream": None}, "downstream", "downstream must be true or false, but null was found"),
+    ("tasks/night/toggle", {"enabled": True, "y": 2}, "y", '"y" is not a known field; known are enabled'),
+    ("executions/{execution}/cancel", {"x": 1}, "x", '"x" is not a known field'),
+    ("validate-cron", {}, "expression", "expression is missing; it must be text"),
+    ("validate-cron", {"expression": 5}, "expression", "expression must be text, but 5 was found"),
+    ("validate-cron", {"timezone": "", "z": 1}, "z", '"z" is not a known field; known are expression, timezone'),
+    ("notification-rules/{rule}/rehearse", {"days": 0}, "days", "days must be a whole number from 1 to 366, but 0 was found"),
+    ("notification-rules/{rule}/rehearse", {"days": True}, "days", "days must be a whole number from 1 to 366, but true was found"),
+    ("notification-rules/rehearse", {"days": 1.5}, "days", "days must be a whole number from 1 to 366, but 1.5 was found"),
 ]  # fmt: skip
 
 

@@ -10,8 +10,13 @@ from rest_framework import serializers
 from rest_framework.fields import empty
 from rest_framework.request import Request
 
+from scheduler.api.parameters import not_allowed, whole_number
 from scheduler.api.problems import RequestRefusedError
+from scheduler.api.reasons import Code
 from scheduler.api.serializers.base import ClosedSerializer
+from scheduler.config_file.problems import shorten
+from scheduler.config_file.reasons import Code as Refusal
+from scheduler.engine.reasons import Reason
 
 
 def without_read_only(body: Any, read_only: Collection[str]) -> dict[str, Any]:
@@ -21,9 +26,8 @@ def without_read_only(body: Any, read_only: Collection[str]) -> dict[str, Any]:
         RequestRefusedError: it is no object.
     """
     if not isinstance(body, dict):
-        raise RequestRefusedError(
-            "", "the body is no object", found=json.dumps(body), allowed="an object of fields"
-        )
+        why = Reason(Code.BODY_NOT_OBJECT, {"found": shorten(body)})
+        raise RequestRefusedError("", why, found=json.dumps(body), allowed=Reason(Refusal.OBJECT))
     return {name: value for name, value in body.items() if name not in read_only}
 
 
@@ -51,23 +55,31 @@ class BodySerializer(ClosedSerializer):
     def run_validation(self, data: Any = empty) -> dict[str, Any]:
         """Check the fields in the order in which they were sent, then what is missing."""
         body = without_read_only(data, self.ignored)
-        known = ", ".join(self.fields) or "none"
         for name, value in body.items():
             if name not in self.fields:
-                shown = str(name)[:80]
-                message = f"“{shown}” is no known field; known are {known}"
-                raise RequestRefusedError(shown, message, found=shown, allowed=known)
+                raise _unknown(str(name)[:80], list(self.fields))
             self.fields[name].run_validation(value)
         for field in self._writable_fields:
             if field.field_name not in body:
                 if field.required:
-                    allowed = getattr(field, "allowed", "")
-                    raise RequestRefusedError(
-                        str(field.field_name), "the field is missing", found="nothing", allowed=allowed
-                    )
+                    raise _missing(field)
                 if field.default is not empty:
                     body[str(field.field_name)] = field.default
         return body
+
+
+def _unknown(name: str, known: list[str]) -> RequestRefusedError:
+    if not known:
+        why = Reason(Refusal.UNKNOWN_FIELD, {"name": name})
+    else:
+        why = Reason(Refusal.UNKNOWN_FIELD_AMONG, {"name": name, "known": known})
+    return RequestRefusedError(name, why, found=name, allowed=", ".join(known) or "none")
+
+
+def _missing(field: Any) -> RequestRefusedError:
+    allowed = getattr(field, "allowed", Reason(Refusal.JSON_VALUE))
+    why = Reason(Refusal.MISSING, {"field": field.field_name, "what": allowed})
+    return RequestRefusedError(field.field_name, why, found="nothing", allowed=allowed)
 
 
 class NothingSerializer(BodySerializer):
@@ -78,7 +90,7 @@ class _Exact:
     """A field that takes values of one type of JSON, and no text that would mean one."""
 
     exact_type: ClassVar[type]
-    allowed: str
+    allowed: Reason
 
     def run_validation(self, data: Any = empty) -> Any:
         """Return the value."""
@@ -87,23 +99,23 @@ class _Exact:
         return data
 
     def _refuse(self, data: Any) -> None:
-        found = json.dumps(data)
-        message = f"{found[:80]} was found; {self.allowed} is allowed"
-        raise RequestRefusedError(getattr(self, "field_name", ""), message, found=found, allowed=self.allowed)
+        name = getattr(self, "field_name", "")
+        why = not_allowed(name, shorten(data), self.allowed)
+        raise RequestRefusedError(name, why, found=json.dumps(data), allowed=self.allowed)
 
 
 class TrueOrFalse(_Exact, serializers.BooleanField):
     """``true`` or ``false``."""
 
     exact_type = bool
-    allowed = "true or false"
+    allowed = Reason(Refusal.BOOLEAN)
 
 
 class Text(_Exact, serializers.CharField):
     """Text, which may be empty."""
 
     exact_type = str
-    allowed = "text"
+    allowed = Reason(Refusal.TEXT)
 
 
 class WholeNumber(_Exact, serializers.IntegerField):
@@ -113,7 +125,7 @@ class WholeNumber(_Exact, serializers.IntegerField):
 
     def __init__(self, *, min_value: int, max_value: int, **more: Any) -> None:
         super().__init__(min_value=min_value, max_value=max_value, **more)
-        self.allowed = f"a whole number from {min_value} to {max_value}"
+        self.allowed = whole_number(min_value, max_value)
 
     def run_validation(self, data: Any = empty) -> Any:
         """Return the number."""
