@@ -230,7 +230,7 @@ COMMAND_ENVIRONMENT = allowed_environment(STARTED_WITH)
 
 # --- notifications --------------------------------------------------------------------------------
 
-EMAIL_BACKEND = "notifications.transport.smtp.EmailBackend"
+EMAIL_BACKEND = "notifications.channels.email.smtp.EmailBackend"
 EMAIL_HOST = env.text("EMAIL_HOST", "localhost")
 EMAIL_PORT = env.integer("EMAIL_PORT", 25, minimum=1, maximum=65535)
 EMAIL_HOST_USER = env.text("EMAIL_HOST_USER")

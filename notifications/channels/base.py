@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from notifications.channels.drafts import ChannelDraft
 from notifications.messages.context import Facts
 from scheduler.config_file.channel_kinds import ChannelKind
-from scheduler.engine.reasons import Reason
+from scheduler.engine.reasons import Plural, Reason
 
 
 class Channel(ABC):
@@ -23,6 +23,7 @@ class Channel(ABC):
         icon: name of a Material Symbols icon.
         target: the fields that identify the recipients; the hourly limit counts by them.
         draft: class of its form fields.
+        reasons: templates for the reason codes that only this channel returns; their values are used by no other part.
     """
 
     definition: ClassVar[ChannelKind]
@@ -30,6 +31,7 @@ class Channel(ABC):
     icon: ClassVar[str]
     target: ClassVar[Sequence[str]]
     draft: ClassVar[type[ChannelDraft]]
+    reasons: ClassVar[Mapping[Any, str | Plural]] = {}
 
     @property
     def kind(self) -> str:

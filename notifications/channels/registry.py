@@ -7,20 +7,26 @@ from notifications.channels.base import Channel
 from notifications.channels.email.channel import EmailChannel
 from notifications.channels.webhook.channel import WebhookChannel
 from scheduler.config_file import channel_kinds
+from scheduler.engine.reasons import add_templates, remove_templates
 
 #: By kind, in the order of the forms; the first kind is the default of a new channel.
 REGISTRY: dict[str, Channel] = {}
 
 
 def register(channel: Channel) -> None:
-    """Add a channel kind."""
+    """Add a channel kind with its reasons.
+
+    Raises:
+        ValueError: a reason code of the channel is in use with another template.
+    """
+    add_templates(channel.reasons)
     REGISTRY[channel.kind] = channel
     channel_kinds.register(channel.definition)
 
 
 def unregister(kind: str) -> None:
-    """Remove a channel kind."""
-    del REGISTRY[kind]
+    """Remove a channel kind with its reasons."""
+    remove_templates(REGISTRY.pop(kind).reasons)
     channel_kinds.unregister(kind)
 
 

@@ -28,10 +28,8 @@ TEMPLATES: Mapping[Code, str | Plural] = {
     Code.CHANNEL_FAILED: gettext_noop("the channel failed unexpectedly (%(error)s); the log says more"),
     Code.SEVERAL: gettext_noop("%(parts)s"),
     # connections and HTTP
-    Code.CONNECTION_FAILED: gettext_noop("%(url)s: %(why)s"),
     Code.CONNECTION_REFUSED: gettext_noop("[Errno 111] Connection refused"),
     Code.CONNECTION_TIMED_OUT: gettext_noop("timed out"),
-    Code.NO_VALID_ANSWER: gettext_noop("no valid answer (%(error)s)"),
     Code.NAME_NOT_RESOLVED: gettext_noop("the name %(host)s was not resolved within %(seconds)s s"),
     Code.NAME_WITHOUT_ADDRESS: gettext_noop("the name %(host)s has no address"),
     Code.NO_ADDRESS_LEFT: gettext_noop("there is no address to connect to"),
@@ -51,67 +49,6 @@ TEMPLATES: Mapping[Code, str | Plural] = {
     Code.ANSWER_DIFFERS_AS: gettext_noop(
         "HTTP %(status_code)s, but %(path)s of the answer is not %(wanted)s: %(answer)s"
     ),
-    # mail
-    Code.MAIL_ACCEPTED: gettext_noop("accepted for %(accepted)s of %(recipients)s recipients"),
-    Code.MAIL_REFUSED: gettext_noop("all refused"),
-    Code.NO_VALID_RECIPIENT: gettext_noop("no valid recipient"),
-    Code.RECIPIENTS_REFUSED: gettext_noop("refused: %(addresses)s"),
-    Code.RECIPIENTS_MALFORMED: gettext_noop("malformed: %(addresses)s"),
-    Code.MAIL_SERVER_SAID: gettext_noop("the mail server said %(answer)s"),
-    Code.MAIL_SERVER_CANNOT: gettext_noop("the mail server cannot do this: %(error)s"),
-    Code.MAIL_SERVER_FAILED: gettext_noop("mail server %(host)s: %(why)s"),
-    Code.MAIL_SERVER_SLOW: gettext_noop("the mail server did not finish within %(seconds)s s"),
-    Code.MAIL_NOT_WRITTEN: gettext_noop("the mail cannot be written: %(error)s"),
-    Code.NO_MAIL_REPLY: gettext_noop("its reply is not that of a mail server"),
-    Code.LOGIN_NOT_ASCII: gettext_noop("%(name)s must have ASCII characters only to log in; it has others"),
-    Code.SEE_MAIL_HOST: gettext_noop("see EMAIL_HOST and EMAIL_PORT"),
-    Code.SET_MAIL_SSL: gettext_noop(
-        "at a port that begins with encryption (465) set EMAIL_USE_SSL=1, EMAIL_USE_TLS=0; see EMAIL_PORT"
-    ),
-    Code.SET_MAIL_TLS: gettext_noop(
-        "where encryption begins after connecting (587) set EMAIL_USE_TLS=1, EMAIL_USE_SSL=0; see EMAIL_PORT"
-    ),
-    Code.NO_MAIL_STARTTLS: gettext_noop(
-        "set EMAIL_USE_TLS=0, or EMAIL_PORT to one with STARTTLS, mostly 587"
-    ),
-    Code.SEE_MAIL_CERTIFICATE: gettext_noop(
-        "EMAIL_HOST must be a name in its certificate, and SSL_CERT_FILE must name who signed it"
-    ),
-    Code.NO_MAIL_LOGIN: gettext_noop(
-        "leave EMAIL_HOST_USER and EMAIL_HOST_PASSWORD empty, or encrypt first with EMAIL_USE_TLS=1"
-    ),
-    Code.NO_MAIL_LOGIN_ENCRYPTED: gettext_noop("leave EMAIL_HOST_USER and EMAIL_HOST_PASSWORD empty"),
-    Code.SEE_MAIL_LOGIN: gettext_noop("see EMAIL_HOST_USER and EMAIL_HOST_PASSWORD"),
-    Code.ENCRYPT_MAIL_FIRST: gettext_noop("set EMAIL_USE_TLS=1"),
-    Code.SEE_MAIL_SENDER: gettext_noop("see DEFAULT_FROM_EMAIL"),
-    # Apprise services
-    Code.SENT_TO: gettext_noop("sent to %(services)s"),
-    Code.SENT_IN_PART: gettext_noop("%(why)s (sent to %(services)s)"),
-    Code.SERVICE_FAILED: gettext_noop("%(service)s: %(why)s"),
-    Code.SERVICE_REFUSED: gettext_noop("the service did not accept it"),
-    Code.SERVICE_SAYS_NO: gettext_noop("the answer says no: %(answer)s"),
-    Code.SERVICES_GONE: gettext_noop("the services of this message are no longer in the rule"),
-    Code.SENDING_PROCESS_ENDED: gettext_noop("the process that sends ended before it was done"),
-    Code.SERVICE_NOT_AVAILABLE: gettext_noop("%(url)s is not available: %(why)s"),
-    Code.SERVICE_UNKNOWN: gettext_noop("Apprise has no such service"),
-    Code.SERVICE_NOT_MADE: gettext_noop("%(url)s makes no service of Apprise: %(error)s"),
-    Code.SERVICE_FORM_UNKNOWN: gettext_noop(
-        "%(url)s makes no service of Apprise: Apprise does not know the form of this address"
-    ),
-    Code.SERVICE_FORM: gettext_noop("%(url)s makes no service of Apprise; for %(name)s use %(form)s"),
-    Code.SERVICE_IS_WEBHOOK: gettext_noop(
-        "%(url)s makes no service of Apprise; a web address of your own belongs to a webhook channel"
-    ),
-    Code.DID_YOU_MEAN: gettext_noop('did you mean "%(name)s"?'),
-    Code.SHOWS_ON_SCREEN: gettext_noop("it shows messages on the screen of the server"),
-    Code.WRITES_TO_LOG: gettext_noop("it writes to the log of the server"),
-    Code.SENDS_DATAGRAMS: gettext_noop("it sends datagrams without knowing whether they arrive"),
-    Code.READS_KEY_FILES: gettext_noop("it reads key files of the server"),
-    Code.PROGRAM_REFUSED: gettext_noop("programs are not started"),
-    Code.SOCKET_REFUSED: gettext_noop("only hosts of the network are reached"),
-    Code.HOST_NOT_RESOLVED: gettext_noop("%(host)s was not resolved before connecting"),
-    Code.FILE_NOT_WRITTEN: gettext_noop("files are not written"),
-    Code.FILE_NOT_READ: gettext_noop("files of the server are not read"),
     # targets
     Code.TARGET_FORBIDDEN: gettext_noop(
         "%(host)s is not a permitted target (%(what)s); SCHEDULER_WEBHOOK_ALLOW can permit it"
@@ -138,21 +75,6 @@ TEMPLATES: Mapping[Code, str | Plural] = {
     Code.EMPTY_HOST: gettext_noop("empty"),
     Code.THIS_MACHINE: gettext_noop("this machine or its metadata service"),
     Code.URL_NOT_VALID: gettext_noop("the URL is not valid: %(error)s"),
-    Code.URL_WITHOUT_HTTP: gettext_noop("the URL must begin with http:// or https:// and name a host"),
-    Code.URL_HAS_SPACES: gettext_noop("the URL must not contain spaces, control characters or backslashes"),
-    Code.PORT_FORBIDDEN: gettext_noop("port %(port)s is that of another protocol than HTTP"),
-    Code.HEADER_NAME_NOT_VALID: gettext_noop(
-        "the header name %(name)s must have letters, digits, - and _ only"
-    ),
-    Code.HEADER_NOT_VALID: gettext_noop(
-        "the header %(name)s must have one line of printable ASCII characters"
-    ),
-    Code.HEADER_RESERVED: gettext_noop("the header %(name)s is set by Schedsite and cannot be changed"),
-    Code.PUBLIC_HOST: gettext_noop("a public host, or one that SCHEDULER_WEBHOOK_ALLOW names"),
-    Code.PUBLIC_SERVICE: gettext_noop(
-        "a public host, or one that SCHEDULER_WEBHOOK_ALLOW names, of a service that is no program here"
-    ),
-    Code.FREE_HEADERS: gettext_noop("printable headers that are not ours"),
     # rules
     Code.RULE_DELETED: gettext_noop("Rule %(rule)s was deleted."),
     Code.TASK_OF_RULE_DELETED: gettext_noop("The task was deleted."),

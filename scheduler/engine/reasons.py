@@ -234,6 +234,12 @@ def add_templates(templates: Mapping[Any, str | Plural]) -> None:
         _known[str(code)] = code
 
 
+def remove_templates(templates: Mapping[Any, str | Plural]) -> None:
+    """Unregister templates; rows with their codes then show the stored text."""
+    for code in templates:
+        del _templates[code], _known[str(code)]
+
+
 def registered_codes() -> Iterable[StrEnum]:
     """Return the codes that have templates."""
     return _known.values()

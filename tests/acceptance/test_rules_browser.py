@@ -22,7 +22,7 @@ PATIENCE = 20_000  # milliseconds; three programs answer one after the other on 
 def permitted(settings: Any) -> None:
     """Let messages go to servers of this machine."""
     settings.SCHEDULER_WEBHOOK_ALLOW = ["127.0.0.1"]
-    settings.EMAIL_BACKEND = "notifications.transport.smtp.EmailBackend"
+    settings.EMAIL_BACKEND = "notifications.channels.email.smtp.EmailBackend"
     settings.EMAIL_HOST = "127.0.0.1"
 
 

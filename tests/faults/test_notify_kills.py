@@ -71,7 +71,7 @@ def nursery() -> Iterator[Nursery]:
 def test_every_message_arrives_however_often_its_sender_is_killed(
     make_task: Any, settings: Any, kills: int
 ) -> None:
-    settings.EMAIL_BACKEND = "notifications.transport.smtp.EmailBackend"
+    settings.EMAIL_BACKEND = "notifications.channels.email.smtp.EmailBackend"
     settings.SCHEDULER_WEBHOOK_ALLOW = ["127.0.0.1"]
     settings.SCHEDULER_NOTIFY_HOURLY_LIMIT = kills
     box = Mailbox()

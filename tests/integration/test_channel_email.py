@@ -17,13 +17,13 @@ from typing import Any
 import pytest
 from aiosmtpd.smtp import AuthResult
 
+from notifications.channels.email.advice import PLAIN_TO_TLS, TLS_TO_PLAIN, Situation, Step, advice
 from notifications.channels.email.channel import EmailChannel, message_id
 from notifications.exceptions import SendError
 from notifications.messages.context import Facts
 from notifications.messages.default_texts import EVENTS
 from notifications.models import Delivery
 from notifications.services.send_threads import send_due
-from notifications.transport.mail_advice import PLAIN_TO_TLS, TLS_TO_PLAIN, Situation, Step, advice
 from scheduler.engine.reasons import Reason
 from tests.notify import FULL, finish_all
 from tests.sinks import PATIENCE, Mailbox, RawSink, dribble, free_port, mail_server, silence
@@ -41,7 +41,7 @@ HEADERS = sorted(
 
 @pytest.fixture(autouse=True)
 def real_backend(settings: Any) -> None:
-    settings.EMAIL_BACKEND = "notifications.transport.smtp.EmailBackend"
+    settings.EMAIL_BACKEND = "notifications.channels.email.smtp.EmailBackend"
     settings.EMAIL_HOST = "127.0.0.1"
     settings.DEFAULT_FROM_EMAIL = "Schedsite <schedsite@example.org>"
 

@@ -13,8 +13,9 @@ from django.core.management import call_command
 from django.test import Client
 from django.urls import reverse
 
-from notifications.channels.registry import register, unregister
+from notifications.channels.registry import get_channel, register, unregister
 from notifications.choices import Scope
+from notifications.engine.reasons import Code as CommonCode
 from notifications.models import Delivery, NotificationRule
 from notifications.services.definitions import save_rule, validate_rule
 from notifications.services.send_threads import send_due
@@ -22,7 +23,7 @@ from scheduler.config_file import ConfigError, load_schema, validate_task
 from scheduler.config_file.masking import masked_rule
 from scheduler.config_file.masks import MASK
 from scheduler.config_file.secret_values import secret_values
-from scheduler.management.commands.generate_docs import configuration_page
+from scheduler.management.commands.generate_docs import configuration_page, reasons_page
 from scheduler.models import Task
 from tests.api_client import TokenClient, errors_of
 from tests.conftest import NOON
@@ -180,6 +181,18 @@ def test_a_delivery_is_sent_and_shown_by_its_own_template(
     assert "Carrier pigeon" in listed and [one["delivery_id"] for one in found] == [delivery.pk]
     assert RING not in page + listed + json.dumps(found)
     assert "loft tower-3" in text_of(site.get(RULES))
+    assert (delivery.response_code, found[0]["response_code"]) == ("bird_landed", "bird_landed")
+    assert found[0]["response_params"] == {"ring": "***"} and "it landed and shows" in found[0]["response"]
+
+
+def test_a_refusal_of_its_own_has_its_code_in_the_api(admin: TokenClient) -> None:
+    refused = admin.post(
+        "notification-rules", {"scope": "all", **RULE, "channels": [{**BIRD, "loft": "cat"}]}
+    )
+
+    [error] = refused.json()["errors"]
+    assert (error["code"], error["allowed"]) == ("refused_by_channel", "a loft without a cat")
+    assert error["params"]["why"] == {"code": "cat_lives_there", "params": {}}
 
 
 def test_its_secret_is_masked_in_rules_exports_and_logs() -> None:
@@ -197,6 +210,17 @@ def test_the_reference_describes_it() -> None:
         '| `loft` | Where the bird flies to. | text of at most 50 characters | required | `"tower-3"` |'
         in page
     )
+    assert "| `bird_landed` | `ring` | it landed and shows ‹ring› |" in reasons_page()
+
+
+def test_a_code_that_another_part_uses_is_refused(pigeons: PigeonChannel) -> None:
+    class Doubled(PigeonChannel):
+        reasons = {CommonCode.CHANNEL_REMOVED: "it flew away"}
+
+    with pytest.raises(ValueError, match="channel_removed has a template already"):
+        register(Doubled())
+
+    assert get_channel("pigeon") is pigeons
 
 
 def test_once_it_is_taken_away_nothing_of_it_is_left(pigeons: PigeonChannel, rule: NotificationRule) -> None:
@@ -209,6 +233,7 @@ def test_once_it_is_taken_away_nothing_of_it_is_left(pigeons: PigeonChannel, rul
         shown = masked_rule({"channels": [BIRD]}, shows_address=True)["channels"]
 
         assert "pigeon" not in json.dumps(load_schema()) + configuration_page()
+        assert "bird_landed" not in reasons_page()
         assert shown == [{"type": "pigeon", "loft": MASK, "ring": MASK}]
         assert "not readable" in text_of(member("Viewer").get(RULES))
     finally:

@@ -9,8 +9,11 @@ from typing import Any, ClassVar
 from notifications.channels.base import Channel
 from notifications.messages import default_texts, templates
 from notifications.messages.context import Facts
+from scheduler.engine.reasons import Reason
 from tests.pigeon.definition import DEFINITION
 from tests.pigeon.form import PigeonDraft
+from tests.pigeon.reasons import Code
+from tests.pigeon.wording import TEMPLATES
 
 
 @dataclass
@@ -22,6 +25,7 @@ class PigeonChannel(Channel):
     icon: ClassVar = "raven"
     target: ClassVar = ("loft",)
     draft: ClassVar = PigeonDraft
+    reasons: ClassVar = TEMPLATES
 
     landed: list[tuple[str, str, str]] = field(default_factory=list)
 
@@ -32,10 +36,10 @@ class PigeonChannel(Channel):
 
     def send(
         self, config: Mapping[str, Any], content: Mapping[str, Any], *, key: str, deadline: float
-    ) -> str:
+    ) -> Reason:
         """Let the bird fly."""
         self.landed.append((config["loft"], config.get("ring", ""), content["note"]))
-        return f"it landed and shows {config.get('ring')}"
+        return Reason(Code.BIRD_LANDED, {"ring": config.get("ring")})
 
     def describe(self, config: Mapping[str, Any]) -> list[str]:
         """Return the loft."""

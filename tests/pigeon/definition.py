@@ -6,6 +6,8 @@ from notifications.channels.fields import BODY_TEMPLATE
 from scheduler.config_file.channel_kinds import ChannelKind, FieldCheck
 from scheduler.config_file.schema import channel_schema
 from scheduler.config_file.secret_fields import SecretText
+from scheduler.engine.reasons import Reason
+from tests.pigeon.reasons import Code
 
 KIND = "pigeon"
 SCHEMA = channel_schema(
@@ -41,12 +43,12 @@ def check_loft(loft: str) -> None:
         ValueError: there is a cat.
     """
     if "cat" in loft:
-        raise ValueError("a cat lives there")
+        raise ValueError(Reason(Code.CAT_LIVES_THERE))
 
 
 DEFINITION = ChannelKind(
     KIND,
     SCHEMA,
     secrets={"ring": SecretText()},
-    checks=[FieldCheck("loft", check_loft, "a loft without a cat")],
+    checks=[FieldCheck("loft", check_loft, Reason(Code.LOFT_WITHOUT_CAT))],
 )

@@ -21,9 +21,11 @@ from notifications.channels.apprise.checks import service_of
 from notifications.channels.apprise.definition import DEFINITION
 from notifications.channels.apprise.form import AppriseDraft
 from notifications.channels.apprise.process import Outcome, Request
+from notifications.channels.apprise.reasons import Code
 from notifications.channels.apprise.services import open_process
+from notifications.channels.apprise.wording import TEMPLATES
 from notifications.channels.base import Channel
-from notifications.engine.reasons import Code
+from notifications.engine.reasons import Code as CommonCode
 from notifications.exceptions import SendError
 from notifications.messages import default_texts, templates
 from notifications.messages.context import Facts
@@ -45,6 +47,7 @@ class AppriseChannel(Channel):
     icon: ClassVar = "forum"
     target: ClassVar = ("urls",)
     draft: ClassVar = AppriseDraft
+    reasons: ClassVar = TEMPLATES
 
     def compose(self, config: Mapping[str, Any], facts: Facts) -> dict[str, Any]:
         """Return title, body, level, and the kinds of the services; the rest of their URLs may be secret."""
@@ -101,7 +104,7 @@ def _report(
     if not failed:
         return Reason(Code.SENT_TO, {"services": sent})
     parts = [_failed(service["kind"], outcomes[service["id"]]) for service in failed]
-    said = parts[0] if len(parts) == 1 else Reason(Code.SEVERAL, {"parts": parts})
+    said = parts[0] if len(parts) == 1 else Reason(CommonCode.SEVERAL, {"parts": parts})
     raise SendError(
         Reason(Code.SENT_IN_PART, {"why": said, "services": sent}) if sent else said,
         is_permanent=all(outcomes[service["id"]]["is_refused"] for service in failed),
@@ -124,7 +127,7 @@ def _run(request: Request, deadline: float) -> dict[str, Outcome]:
         except subprocess.TimeoutExpired:
             process.kill()
             output, _ = process.communicate()
-            missing = Reason(Code.NOT_FINISHED, {"seconds": deadline})
+            missing = Reason(CommonCode.NOT_FINISHED, {"seconds": deadline})
     outcomes: dict[str, Outcome] = {
         service["id"]: {
             "id": service["id"],

@@ -8,9 +8,10 @@ from urllib.parse import urlsplit
 from django.conf import settings
 
 from notifications.channels.apprise.process import REFUSED_SERVICES, UNKNOWN_FORM
+from notifications.channels.apprise.reasons import Code
 from notifications.channels.apprise.robot_addresses import form_for
 from notifications.channels.apprise.services import known_services, missing_in
-from notifications.engine.reasons import Code
+from notifications.engine.reasons import Code as CommonCode
 from notifications.exceptions import ForbiddenTargetError
 from notifications.transport.connections import refusal
 from notifications.transport.targets import canonical, parse_allow_list, why_host_forbidden
@@ -34,12 +35,14 @@ def check_url(url: str) -> None:
     if known and kind not in (*known, "http", "https"):
         unknown, near = Reason(Code.SERVICE_UNKNOWN), nearest(kind, known)
         if near is not None:
-            unknown = Reason(Code.SEVERAL, {"parts": [unknown, Reason(Code.DID_YOU_MEAN, {"name": near})]})
+            unknown = Reason(
+                CommonCode.SEVERAL, {"parts": [unknown, Reason(Code.DID_YOU_MEAN, {"name": near})]}
+            )
         raise ValueError(_not_available(kind, unknown))
     try:
         host = canonical(urlsplit(url).hostname or "")
     except ValueError as error:
-        raise ValueError(Reason(Code.URL_NOT_VALID, {"error": str(error)})) from error
+        raise ValueError(Reason(CommonCode.URL_NOT_VALID, {"error": str(error)})) from error
     # For many services the host part is a token, and a numeric token is not an address.
     if host == "localhost" or _is_address(host):
         reason = why_host_forbidden(host, parse_allow_list(settings.SCHEDULER_WEBHOOK_ALLOW))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from django.utils.translation import gettext_noop
 
 from notifications.channels.apprise.checks import check_url
+from notifications.channels.apprise.reasons import Code
 from notifications.channels.fields import BODY_TEMPLATE, SUBJECT_TEMPLATE
-from notifications.engine.reasons import Code
 from scheduler.config_file.channel_kinds import ChannelKind, FieldCheck
 from scheduler.config_file.masks import masked_url
 from scheduler.config_file.schema import channel_schema

@@ -31,7 +31,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
 
-from notifications.engine.reasons import Code
+from notifications.channels.apprise.reasons import Code
+from notifications.engine.reasons import Code as CommonCode
 from notifications.transport import answers
 from notifications.transport.targets import AllowList, parse_allow_list, why_forbidden
 from scheduler.engine.reasons import Reason, as_reason
@@ -153,7 +154,7 @@ class _Guard:
             self._refuse(Reason(Code.HOST_NOT_RESOLVED, {"host": repr(host)}))
         why = why_forbidden(number, self._allow)
         if why is not None:
-            self._refuse(Reason(Code.TARGET_FORBIDDEN, {"host": host, "what": Reason(why)}))
+            self._refuse(Reason(CommonCode.TARGET_FORBIDDEN, {"host": host, "what": Reason(why)}))
 
     def _judge_file(self, path: Any, flags: int) -> None:
         if isinstance(path, int):  # a descriptor, checked when it was opened
@@ -325,7 +326,7 @@ def _reason(reasons: list[Reason], logs: list[str]) -> Reason:
     """Return why a service failed; plugin logs are used only if no other cause is known."""
     distinct = [reason for place, reason in enumerate(reasons) if reason not in reasons[:place]]
     if len(distinct) > 1:
-        return Reason(Code.SEVERAL, {"parts": distinct})
+        return Reason(CommonCode.SEVERAL, {"parts": distinct})
     if distinct:
         return distinct[0]
     text = " ".join(dict.fromkeys(logs))

@@ -19,15 +19,17 @@ from django.utils.html import escape
 from django.utils.translation import gettext_lazy as _
 
 from notifications.channels.base import Channel
+from notifications.channels.email.advice import LOGIN_WANTED, WRONG_LOGIN, Situation, advice
 from notifications.channels.email.definition import DEFINITION
 from notifications.channels.email.form import EmailDraft
-from notifications.engine.reasons import Code
+from notifications.channels.email.reasons import Code
+from notifications.channels.email.smtp import LoginError, Refusals
+from notifications.channels.email.wording import TEMPLATES
+from notifications.engine.reasons import Code as CommonCode
 from notifications.exceptions import SendError
 from notifications.messages import default_texts, templates
 from notifications.messages.context import Facts
 from notifications.transport.connections import reason_of_connection
-from notifications.transport.mail_advice import LOGIN_WANTED, WRONG_LOGIN, Situation, advice
-from notifications.transport.smtp import LoginError, Refusals
 from scheduler.engine.reasons import Reason, reason_of
 
 _OF_THE_MESSAGE = (smtplib.SMTPDataError, smtplib.SMTPSenderRefused)
@@ -42,6 +44,7 @@ class EmailChannel(Channel):
     icon: ClassVar = "mail"
     target: ClassVar = ("recipients",)
     draft: ClassVar = EmailDraft
+    reasons: ClassVar = TEMPLATES
 
     def compose(self, config: Mapping[str, Any], facts: Facts) -> dict[str, Any]:
         """Return recipients, subject, and the message as text and as HTML."""
@@ -108,7 +111,7 @@ def _failure(error: OSError | ValueError, situation: Situation | None) -> SendEr
 
 def several(parts: list[Reason]) -> Reason:
     """Combine several reasons into one."""
-    return parts[0] if len(parts) == 1 else Reason(Code.SEVERAL, {"parts": parts})
+    return parts[0] if len(parts) == 1 else Reason(CommonCode.SEVERAL, {"parts": parts})
 
 
 def _malformed(addresses: list[str]) -> Reason:

@@ -26,7 +26,9 @@ from notifications.channels.webhook.checks import (
 )
 from notifications.channels.webhook.definition import DEFINITION
 from notifications.channels.webhook.form import WebhookDraft
-from notifications.engine.reasons import Code
+from notifications.channels.webhook.reasons import Code
+from notifications.channels.webhook.wording import TEMPLATES
+from notifications.engine.reasons import Code as CommonCode
 from notifications.exceptions import SendError
 from notifications.messages import default_texts, templates
 from notifications.messages.context import Facts
@@ -58,6 +60,7 @@ class WebhookChannel(Channel):
     icon: ClassVar = "webhook"
     target: ClassVar = ("url",)
     draft: ClassVar = WebhookDraft
+    reasons: ClassVar = TEMPLATES
 
     resolver: Resolver = resolve
     now: Callable[[], float] = time.time
@@ -108,7 +111,7 @@ class WebhookChannel(Channel):
 
     def sample_answer(self, config: Mapping[str, Any]) -> Reason:
         """Return a success response."""
-        return Reason(Code.HTTP_ANSWER, {"status_code": 200, "answer": "ok"})
+        return Reason(CommonCode.HTTP_ANSWER, {"status_code": 200, "answer": "ok"})
 
     def _headers(
         self, config: Mapping[str, Any], content: Mapping[str, Any], *, key: str, body: bytes
@@ -133,15 +136,15 @@ class WebhookChannel(Channel):
     def _judge(self, answer: Answer, config: Mapping[str, Any]) -> Reason:
         # A response from a host of the internal network could disclose data to readers of deliveries.
         excerpt = _excerpt(answer) if answer.is_public else ""
-        said = Reason(Code.HTTP_STATUS, {"status_code": answer.status})
+        said = Reason(CommonCode.HTTP_STATUS, {"status_code": answer.status})
         if excerpt:
-            said = Reason(Code.HTTP_ANSWER, {"status_code": answer.status, "answer": excerpt})
+            said = Reason(CommonCode.HTTP_ANSWER, {"status_code": answer.status, "answer": excerpt})
         if 200 <= answer.status < 300:
             _check_body(answer, config)
             return said
         if 300 <= answer.status < 400:
             raise SendError(
-                Reason(Code.HTTP_REDIRECT, {"status_code": answer.status}),
+                Reason(CommonCode.HTTP_REDIRECT, {"status_code": answer.status}),
                 is_permanent=answer.status in {301, 308},
             )
         raise SendError(
@@ -222,17 +225,17 @@ def _check_body(answer: Answer, config: Mapping[str, Any]) -> None:
     said_no = answers.refusal(urlsplit(config["url"]).hostname or "", answer.body)
     if said_no is not None:
         raise SendError(
-            Reason(Code.ANSWER_SAYS_NO, {"status_code": answer.status, "answer": said_no.text}),
+            Reason(CommonCode.ANSWER_SAYS_NO, {"status_code": answer.status, "answer": said_no.text}),
             retry_after=said_no.retry_after,
             is_permanent=not said_no.is_temporary,
         )
 
 
-def _unmet(code: Code, found: str, answer: Answer, wanted: Mapping[str, Any]) -> Reason:
+def _unmet(code: CommonCode, found: str, answer: Answer, wanted: Mapping[str, Any]) -> Reason:
     """Return the reason of an unmet condition; the actual value is included only for a public host."""
     values = {"status_code": answer.status, "path": wanted["path"], "wanted": answers.shown(wanted["equals"])}
     if found and answer.is_public:
-        return Reason(Code.ANSWER_DIFFERS_AS, {**values, "answer": found})
+        return Reason(CommonCode.ANSWER_DIFFERS_AS, {**values, "answer": found})
     return Reason(code, values)
 
 

@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 
-from notifications.engine.reasons import Code
+from notifications.channels.webhook.reasons import Code
+from notifications.engine.reasons import Code as CommonCode
 from notifications.exceptions import ForbiddenTargetError
 from notifications.transport.connections import refusal
 from notifications.transport.targets import AllowList, parse_allow_list, why_host_forbidden
@@ -57,7 +58,7 @@ def check_url(url: str) -> None:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
     except ValueError as error:
-        raise ValueError(Reason(Code.URL_NOT_VALID, {"error": str(error)})) from error
+        raise ValueError(Reason(CommonCode.URL_NOT_VALID, {"error": str(error)})) from error
     if parts.scheme not in {"http", "https"} or not host:
         raise ValueError(Reason(Code.URL_WITHOUT_HTTP))
     if any(character.isspace() or character == "\\" or not character.isprintable() for character in url):

@@ -8,7 +8,7 @@ from django.utils.translation import gettext_noop
 
 from notifications.channels.fields import BODY_TEMPLATE
 from notifications.channels.webhook.checks import check_headers, check_url
-from notifications.engine.reasons import Code
+from notifications.channels.webhook.reasons import Code
 from scheduler.config_file import reasons
 from scheduler.config_file.channel_kinds import ChannelKind, FieldCheck, Form
 from scheduler.config_file.schema import channel_schema

@@ -14,10 +14,10 @@ from django.core.mail import EmailMessage
 from django.core.mail.backends import smtp
 from django.core.mail.message import sanitize_address
 
-from notifications.engine.reasons import Code
+from notifications.channels.email.advice import Situation, Step
+from notifications.channels.email.reasons import Code
 from notifications.exceptions import NotificationError
 from notifications.transport.connections import Deadline, addresses_in_time, connect, resolve
-from notifications.transport.mail_advice import Situation, Step
 from scheduler.engine.reasons import Reason
 
 #: Server replies by recipient: code and text.

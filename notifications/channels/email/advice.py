@@ -11,7 +11,7 @@ import ssl
 from dataclasses import dataclass
 from enum import StrEnum
 
-from notifications.engine.reasons import Code
+from notifications.channels.email.reasons import Code
 
 
 class Step(StrEnum):
