@@ -1,4 +1,4 @@
-"""Models: tasks, their dependencies and revisions, runs, executions, logs, processes and tokens.
+"""Models: tasks, their dependencies and revisions, runs, executions, logs, totals, processes and tokens.
 
 Writes go through `scheduler.services`; saving a model has no side effects."""
 
@@ -6,6 +6,7 @@ from scheduler.models.access import AccountSession, ApiToken, AttemptCount, Audi
 from scheduler.models.executions import Execution, ExecutionLog, Run, RunGraph
 from scheduler.models.processes import ClockStep, Process
 from scheduler.models.tasks import TASK_ID, LiveTaskManager, Task, TaskDependency, TaskRevision
+from scheduler.models.totals import BucketTotal, EndedExecution, ExecutionTotal
 
 __all__ = [
     "TASK_ID",
@@ -13,9 +14,12 @@ __all__ = [
     "ApiToken",
     "AttemptCount",
     "AuditEvent",
+    "BucketTotal",
     "ClockStep",
+    "EndedExecution",
     "Execution",
     "ExecutionLog",
+    "ExecutionTotal",
     "LiveTaskManager",
     "Process",
     "Run",

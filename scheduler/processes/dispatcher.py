@@ -15,7 +15,17 @@ from django.db import close_old_connections, connection
 from scheduler.engine.clocks import StepWatch
 from scheduler.models import Process
 from scheduler.runner import Spool
-from scheduler.services import claims, clock, dispatch, folders, heartbeats, pruning, recovery, rescheduling
+from scheduler.services import (
+    claims,
+    clock,
+    dispatch,
+    folders,
+    heartbeats,
+    pruning,
+    recovery,
+    rescheduling,
+    totals,
+)
 from scheduler.signals import dispatcher_swept
 
 logger = logging.getLogger(__name__)
@@ -122,6 +132,7 @@ class Dispatcher:
             lambda: claims.reap(host_id=self.spool.host_id, now=now, monitor=monitor),
             lambda: recovery.wake_for_orphans(self.spool, now=now),
             lambda: rescheduling.reschedule_broken(now),
+            totals.count_ended,
             lambda: dispatcher_swept.send_robust(Dispatcher, now=now),
         ]
         if monotonic() >= self._prune_at:

@@ -19,7 +19,7 @@ from scheduler.engine.dependencies import UpstreamState, Verdict, slot_readiness
 from scheduler.engine.misfire import MissedSpan, due_slots, grace_of, plan_slots
 from scheduler.engine.reasons import Code, Reason
 from scheduler.engine.schedules import MOMENT, next_slot, parse_schedule
-from scheduler.models import Execution, Run, Task, TaskDependency
+from scheduler.models import EndedExecution, Execution, Run, Task, TaskDependency
 from scheduler.queues import wake, wake_after_commit
 from scheduler.selectors.upstreams import outside_states
 from scheduler.services.admission import (
@@ -296,7 +296,9 @@ def _write(draft: _Draft, now: datetime, result: DispatchResult) -> None:
             execution.run_id = execution.run.pk
     Execution.objects.bulk_create(executions)
     link_upstreams(draft.links)
-    announce({e.pk: e.task_id for e in executions if e.status == Status.SKIPPED})
+    skipped = [e for e in executions if e.status == Status.SKIPPED]
+    EndedExecution.objects.all().note((e.pk, e.slot_count) for e in skipped)
+    announce({e.pk: e.task_id for e in skipped})
     Task.objects.bulk_update(draft.moved, ["next_run_at", "schedule_error"], batch_size=200)
     for execution in draft.executions:
         if execution.status == Status.QUEUED:

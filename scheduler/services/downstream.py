@@ -16,7 +16,7 @@ from scheduler.choices import Trigger, TriggerRule
 from scheduler.engine.admission import decide_admission
 from scheduler.engine.dependencies import Readiness, UpstreamState, Verdict, readiness
 from scheduler.engine.reasons import Code, Reason
-from scheduler.models import Execution, Run, Task
+from scheduler.models import EndedExecution, Execution, Run, Task
 from scheduler.selectors.graphs import load_graph
 from scheduler.selectors.run_states import RunStates, RunTask
 from scheduler.services.admission import admitted_row, link_upstreams, overlap_policy
@@ -133,6 +133,7 @@ class _Decision:
     def _write(self, queued: list[_Followed], skipped: list[_Followed]) -> None:
         written = [*queued, *skipped]
         Execution.objects.bulk_create([execution for execution, _ in written])
+        EndedExecution.objects.all().note((execution.pk, 1) for execution, _ in skipped)
         link_upstreams(written)
         for execution, _ in written:
             self.states.note(execution)

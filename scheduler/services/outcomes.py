@@ -17,7 +17,7 @@ from scheduler.config_file import TaskSpec
 from scheduler.engine.exit_codes import is_final
 from scheduler.engine.reasons import Code, Reason
 from scheduler.engine.retry import RetryPolicy, next_attempt_at
-from scheduler.models import Execution, ExecutionLog, Run
+from scheduler.models import EndedExecution, Execution, ExecutionLog, Run
 from scheduler.models.querysets import Transition
 from scheduler.models.reasons import cancel_columns, reason_columns
 from scheduler.queues import wake_after_commit
@@ -94,6 +94,7 @@ def finish(reports: Collection[Report], *, now: datetime) -> set[str]:
     with transaction.atomic():
         lock_downstream(_run_tasks(r.claimed for r in reports))
         won = set(Execution.objects.all().transition(_changes(reports, retries)))
+        EndedExecution.objects.all().note((pk, 1) for pk in won)
         kept = [r for r in reports if r.claimed.execution_id in won]
         retries |= dict.fromkeys(_end_for_good([pk for pk in won if retries[pk] is not None]))
         _store_pieces([piece for r in kept for piece in r.pieces])
@@ -250,6 +251,7 @@ def _end_queued(
     won = set(
         Execution.objects.all().transition(Transition(pk, status, claim="", values=values) for pk, *_ in rows)
     )
+    EndedExecution.objects.all().note((pk, 1) for pk in won)
     queues = settle(
         {pk: task for pk, _, task, _ in rows if pk in won},
         runs={run for pk, run, _, _ in rows if pk in won and run},

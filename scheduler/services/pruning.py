@@ -13,7 +13,7 @@ from django.db.models import Exists, OuterRef, QuerySet, Subquery
 
 from scheduler.choices import RAN, Status
 from scheduler.models import Execution, ExecutionLog, Process, Run, RunGraph, Task
-from scheduler.services import audit, limits, sessions
+from scheduler.services import audit, limits, sessions, totals
 from scheduler.signals import history_pruned
 
 STEP = 1000
@@ -41,6 +41,7 @@ def prune(now: datetime, *, days: int | None = None, seconds: float = float("inf
         seconds: stop after about this time; call again to continue.
     """
     end = monotonic() + seconds
+    totals.count_ended()
     general = settings.SCHEDULER_HISTORY_DAYS if days is None else days
     rows = Task.all_objects.exclude(history_days=None).values_list("pk", "history_days")
     own = {pk: own_days for pk, own_days in rows if own_days is not None}

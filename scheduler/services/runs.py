@@ -13,7 +13,7 @@ from scheduler.engine.dependencies import Verdict
 from scheduler.engine.reasons import Code, Reason
 from scheduler.engine.resuming import refusal_to_resume
 from scheduler.exceptions import ConflictError
-from scheduler.models import Execution, Run, Task
+from scheduler.models import EndedExecution, Execution, Run, Task
 from scheduler.models.reasons import cancel_columns
 from scheduler.queues import wake_after_commit
 from scheduler.selectors.graphs import load_graph
@@ -71,6 +71,7 @@ def request_run(
         execution = admitted_row(admission, locked, trigger=trigger, run=run)
         execution.save()
         if run is None:
+            EndedExecution.objects.all().note([(execution.pk, 1)])
             announce({execution.pk: locked.pk})
         else:
             wake_after_commit([execution.queue])

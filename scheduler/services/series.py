@@ -15,7 +15,7 @@ from scheduler.engine.concurrency import has_same_cause
 from scheduler.engine.misfire import MissedSpan
 from scheduler.engine.reasons import Reason
 from scheduler.engine.schedules import next_slot, parse_schedule
-from scheduler.models import Execution, Task
+from scheduler.models import EndedExecution, Execution, Task
 from scheduler.models.reasons import REASON_COLUMNS, reason_columns
 from scheduler.queues import DEFAULT_QUEUE
 from scheduler.services.outcomes import announce
@@ -38,16 +38,19 @@ def record_missed(
     """
     new: list[Execution] = []
     longer: list[Execution] = []
+    ended: list[tuple[int, int]] = []
     for task, span, reason in missed:
         last = latest.get(task.pk)
         if last is not None and last.status == Status.MISSED and _is_next_slot(task, last, span.first):
             _extend(last, span, reason, now)
             longer.append(last)
+            ended.append((last.pk, span.count))
             continue
         latest[task.pk] = _missed_row(task, span, reason, now)
         new.append(latest[task.pk])
     _save_longer(longer)
     Execution.objects.bulk_create(new)
+    EndedExecution.objects.all().note([*ended, *((e.pk, e.slot_count) for e in new)])
     announce({e.pk: e.task_id for e in new})
 
 
@@ -61,6 +64,7 @@ def join_skipped(
     """
     kept: list[Execution] = []
     longer: dict[int, Execution] = {}
+    ended: list[tuple[int, int]] = []
     last = dict(latest)
     for row in executions:
         before = last.get(row.task_id)
@@ -72,7 +76,9 @@ def join_skipped(
         _extend(before, MissedSpan(slot, slot, 1), row.why, now)
         if before.pk is not None:
             longer[before.pk] = before
+            ended.append((before.pk, 1))
     _save_longer(longer.values())
+    EndedExecution.objects.all().note(ended)
     return kept
 
 

@@ -9,7 +9,9 @@ from typing import Any
 
 from scheduler.choices import ACTIVE, Status
 from scheduler.models import Execution, Task
+from scheduler.services.totals import count_ended
 from tests.stack import wait_until
+from tests.support.totals import counted, ended_in_history
 
 TASKS = 4
 LEDGER_SCRIPT = 'echo "start $EXECUTION_ID" >> "$LEDGER"; sleep 0.7; echo "end $EXECUTION_ID" >> "$LEDGER"'
@@ -48,6 +50,8 @@ def check_history(ledger: Path) -> None:
         instants = sorted(at for pk, at in slots if pk == task.pk)
         seconds = (instants[-1] - instants[0]).total_seconds()
         assert len(instants) == seconds + 1, f"{task} lost a slot"
+    count_ended()
+    wait_until(lambda: counted() == ended_in_history(), what="totals that agree with the history")
 
 
 def successes() -> int:

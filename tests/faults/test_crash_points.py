@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from scheduler.models import Task
+from scheduler.models import EndedExecution, Task
 from scheduler.processes.cluster import EXIT_FAILED
 from tests.faults.ledger import TASKS, check_history, ledger_tasks, stop_ticking, wait_for_successes
 from tests.stack import ROOT, Stack, wait_until
 
 IMPORTANT = ("claim.after_commit", "spawn.after", "exit.before_commit")
 # Which process passes a point, by the first word of its name.
-DISPATCHER, WORKER, IMPORT = {"slot", "run"}, {"claim", "spawn", "exit"}, {"import"}
+DISPATCHER, WORKER, IMPORT = {"slot", "run", "count"}, {"claim", "spawn", "exit"}, {"import"}
 
 
 def points() -> list[str]:
@@ -81,6 +81,21 @@ def test_a_worker_may_die_at_any_point_again_and_again(
     wait_for_successes(2 * TASKS, what=f"work after the deaths at {point}")
     stop_ticking()
     check_history(ledger)
+
+
+def test_a_dispatcher_that_dies_while_it_counts_counts_each_end_once(
+    stack: Stack, make_task: Any, tmp_path: Path
+) -> None:
+    ledger = ledger_tasks(make_task, tmp_path)
+    stack.start("worker")
+
+    crash_dispatcher(stack, "count.before_commit:1")
+    stack.start("dispatcher")
+
+    wait_for_successes(2 * TASKS, what="work after the death")
+    stop_ticking()
+    check_history(ledger)
+    wait_until(lambda: not EndedExecution.objects.exists(), what="the counting of all ends")
 
 
 @pytest.mark.campaign

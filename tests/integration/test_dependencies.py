@@ -706,7 +706,7 @@ def test_an_outcome_in_a_chain_costs_the_same_however_long_it_is(
     from django.db import connection
 
     locks = 3 if connection.features.has_select_for_update else 0
-    with django_assert_num_queries(11 + locks):
+    with django_assert_num_queries(12 + locks):
         finish([Report(engine.claimed.pop("t1"), S, at)], now=at)
 
     assert not Execution.objects.filter(status__in=ACTIVE).exclude(task__task_id="t2").exists()
