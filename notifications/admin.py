@@ -9,10 +9,10 @@ from django.urls import path
 from django.views.decorators.http import require_GET, require_POST
 
 from notifications.models import Delivery, NotificationRule
-from notifications.views import deliveries, editor, parts, rules
+from notifications.views import deliveries, editor, rules, scheduler_pages
 from scheduler.admin.base import SiteModelAdmin
 
-__all__ = ["parts"]  # importing it connects the receivers of extension points
+__all__ = ["scheduler_pages"]  # importing it connects the receivers of extension points
 
 
 @admin.register(NotificationRule)

@@ -354,7 +354,7 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "filters": {"error_id": {"()": "schedsite.errors.ErrorIdFilter"}},
+    "filters": {"error_id": {"()": "schedsite.server_errors.ErrorIdFilter"}},
     "handlers": {
         "console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["error_id"]},
     },

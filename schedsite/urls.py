@@ -20,7 +20,7 @@ api_docs = csp.allow({"style-src": "'self' 'unsafe-inline'"})(
 
 admin.autodiscover()
 
-handler400, handler404 = "schedsite.refusals.bad_request", "schedsite.refusals.page_not_found"
+handler400, handler404 = "schedsite.client_errors.bad_request", "schedsite.client_errors.page_not_found"
 handler500 = "schedsite.middleware.database_busy.server_error"
 
 urlpatterns = [

@@ -14,8 +14,8 @@ REGISTERING = (
     "scheduler.management.checks",
     "scheduler.services.receivers",
     "scheduler.wording.reasons",
-    "scheduler.wording.refusals",
-    "scheduler.wording.sentences",
+    "scheduler.wording.config_reasons",
+    "scheduler.wording.explanation_reasons",
 )
 
 

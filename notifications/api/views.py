@@ -32,7 +32,7 @@ from notifications.channels.registry import REGISTRY
 from notifications.choices import Event, Scope, State
 from notifications.models import Delivery, NotificationRule
 from notifications.querysets import DeliveryQuerySet, RuleQuerySet
-from notifications.services import definitions, trials
+from notifications.services import definitions, rehearsal, resending, test_messages
 from notifications.services.rule_sync import rule_spec
 from scheduler.api.base import (
     StrictViewSet,
@@ -162,7 +162,7 @@ class RuleViewSet(StrictViewSet):
         """Send a test message to each channel of a rule and wait for the answers."""
         RuleBodySerializer.read(request)
         row = _rule(rule_id)
-        sent = trials.test_send(list(row.channels.all()), rule=row, task=row.task, now=now())
+        sent = test_messages.send_test_messages(list(row.channels.all()), rule=row, task=row.task, now=now())
         return Response(TestAnswerSerializer({"results": sent}).data)
 
     @operation(
@@ -223,7 +223,7 @@ class DeliveryViewSet(StrictViewSet):
     def resend(self, request: Request, delivery_id: int) -> Response:
         """Have a delivery sent: one that waits or failed at once, one that was sent or held back once more."""
         RuleBodySerializer.read(request)
-        again = trials.resend(_delivery(delivery_id), now=now())
+        again = resending.resend(_delivery(delivery_id), now=now())
         return Response(DeliverySerializer(_delivery(again.pk)).data, status=202)
 
 
@@ -321,7 +321,7 @@ def _rehearsal(spec: Mapping[str, Any], scope: Scope, task: Task | None, tag: st
     if scope != Scope.TASK:
         rows = Task.objects.all() if scope == Scope.ALL else Task.objects.tagged(tag)
         tasks = list(rows.order_by("task_id"))
-    return Response(RehearsalSerializer(trials.rehearse(spec, tasks, days=days, now=now())).data)
+    return Response(RehearsalSerializer(rehearsal.rehearse(spec, tasks, days=days, now=now())).data)
 
 
 # --- deliveries -------------------------------------------------------------------------------------

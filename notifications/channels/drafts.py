@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from scheduler.config_file.line_breaks import with_lf
-from scheduler.config_file.masks import MASK
+from scheduler.config_file.url_masking import MASK
 
 MOST_ROWS = 200  # per list, read from a form; the validator's limits are lower
 OF_ANOTHER_TARGET = gettext_lazy(

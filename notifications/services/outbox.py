@@ -14,8 +14,8 @@ from django.db import OperationalError, connection, transaction
 
 from notifications.engine.rules import BrokenRuleError
 from notifications.models import NotificationRule
+from notifications.services.delivery_rows import write_messages
 from notifications.services.firing import Firing, Rules, find_firings
-from notifications.services.writing import write_messages
 from scheduler.models import Execution
 
 logger = logging.getLogger(__name__)

@@ -32,8 +32,8 @@ from notifications.channels.registry import REGISTRY, get_channel
 from notifications.choices import State
 from notifications.engine.reasons import Code
 from notifications.models import Delivery, answer_columns
+from notifications.services.attempts import PER_KIND, PER_TARGET, Attempt, Result, abandoned
 from notifications.services.facts import facts_of
-from notifications.services.resending import PER_KIND, PER_TARGET, Attempt, Result, abandoned
 from scheduler import failpoints
 from scheduler.engine.reasons import Reason, as_reason, shortened
 from scheduler.models.reasons import reason_columns

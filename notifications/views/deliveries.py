@@ -17,7 +17,7 @@ from notifications.channels.registry import REGISTRY
 from notifications.choices import OPEN, Event, State
 from notifications.models import Delivery, NotificationRule
 from notifications.querysets import DeliveryQuerySet
-from notifications.services import trials
+from notifications.services import resending
 from notifications.views.access import require, rights_of
 from scheduler.exceptions import ConflictError, LimitReachedError
 from scheduler.models import Task
@@ -173,7 +173,7 @@ def resend(request: HttpRequest, pk: int) -> HttpResponse:
     account = request.user.get_username()
     try:
         count_request(LimitScope.TEST, account=account, origin=origin_of(request), now=now())
-        again = trials.resend(delivery, now=now())
+        again = resending.resend(delivery, now=now())
     except LimitReachedError as error:
         messages.warning(request, said_wait(error.seconds))
         return HttpResponseRedirect(reverse("admin:notifications_delivery_change", args=[pk]))

@@ -28,7 +28,8 @@ from notifications.forms.drafts import (
     posted_draft,
 )
 from notifications.models import NotificationRule, RuleChannel
-from notifications.services import definitions, trials
+from notifications.services import definitions, test_messages
+from notifications.services.rehearsal import rehearse
 from notifications.views.access import CHANGE_TASK, require
 from notifications.wording.rules import channel_words, rule_sentence
 from scheduler.config_file import ConfigError
@@ -274,7 +275,7 @@ def test_results(
         count_request(LimitScope.TEST, account=account, origin=origin_of(request), now=now())
     except LimitReachedError as error:
         return render(request, "notifications/_trial_refused.html", {"problems": [said_wait(error.seconds)]})
-    sent = trials.test_send(channels, rule=rule, rule_name=name, task=task, now=now())
+    sent = test_messages.send_test_messages(channels, rule=rule, rule_name=name, task=task, now=now())
     rows = [
         (delivery, channel_words(channel.kind, channel.config))
         for delivery, channel in zip(sent, channels, strict=True)
@@ -284,7 +285,7 @@ def test_results(
 
 def rehearsal(request: HttpRequest, spec: dict[str, Any], tasks: Sequence[Task]) -> HttpResponse:
     """Return what a valid rule would have sent about `tasks`."""
-    found = trials.rehearse(spec, tasks, days=REHEARSED_DAYS, now=now())
+    found = rehearse(spec, tasks, days=REHEARSED_DAYS, now=now())
     by_id = {task.task_id: task for task in tasks}
     context = {
         "found": found,

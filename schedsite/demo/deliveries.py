@@ -18,8 +18,8 @@ from notifications.models import Delivery, NotificationRule, RuleChannel
 from notifications.services.definitions import save_rule, validate_rule
 from notifications.services.facts import facts_of
 from notifications.services.firing import is_about
+from notifications.services.rehearsal import RehearsedMessage, rehearse
 from notifications.services.rule_sync import rule_spec
-from notifications.services.trials import RehearsedMessage, rehearse
 from scheduler.engine.reasons import Reason, as_reason
 from scheduler.models import Execution, Task
 

@@ -16,7 +16,7 @@ from django.utils.safestring import mark_safe
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
-from schedsite import errors
+from schedsite import server_errors
 from scheduler.selectors.storage import is_disk_full
 
 logger = logging.getLogger("scheduler")
@@ -47,7 +47,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
     """Handle errors outside of views, for example while saving the session."""
     error = sys.exc_info()[1]
     answer = _answer(request, error) if isinstance(error, Exception) else None
-    return answer or errors.server_error(request)
+    return answer or server_errors.server_error(request)
 
 
 def _answer(request: HttpRequest, error: Exception) -> HttpResponse | None:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from scheduler.charts.geometry import Layout, Route
 from scheduler.charts.layers import lay_out
-from scheduler.charts.places import Layout, Route
 
 NAME_LETTERS, NOTE_LETTERS = 25, 30  # in a Latin font of average width; a Chinese character counts twice
 MARGIN = 12

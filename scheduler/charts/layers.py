@@ -13,8 +13,8 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import pairwise
 
-from scheduler.charts.orders import Edge, Links, ranks_of, sort_by_barycentre, spread, without_cycles
-from scheduler.charts.places import ROW, Box, Layout, Part, Route, packed, places_in, size_of
+from scheduler.charts.geometry import ROW, Box, Layout, Part, Route, packed, places_in, size_of
+from scheduler.charts.ordering import Edge, Links, ranks_of, sort_by_barycentre, spread, without_cycles
 
 COLUMN = 60  # gap between layers
 WIRE = 8  # height of an edge that passes through a layer

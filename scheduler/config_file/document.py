@@ -13,7 +13,6 @@ from typing import Any
 
 from scheduler.config_file.kept_secrets import kept_task
 from scheduler.config_file.legacy import upgrade_task
-from scheduler.config_file.masks import MASK
 from scheduler.config_file.problems import (
     ConfigError,
     ConfigProblem,
@@ -34,6 +33,7 @@ from scheduler.config_file.schema_errors import unknown_field
 from scheduler.config_file.source import MAX_BYTES, MAX_PROBLEMS, Source, parse_source, read_source
 from scheduler.config_file.specs import TaskSpec, normal_task
 from scheduler.config_file.upstreams import MOST_HINTS, cycle_finding, find_unknown
+from scheduler.config_file.url_masking import MASK
 from scheduler.config_file.validation import bounded_task, find_in_task, task_id_of, upstreams_of
 from scheduler.engine.graphs import find_cycle
 from scheduler.engine.reasons import Reason

@@ -15,12 +15,12 @@ from typing import Any, cast
 from scheduler.config_file.channel_kinds import ChannelKind, kind_of
 from scheduler.config_file.compiled import definition_check
 from scheduler.config_file.masking import masked_channel
-from scheduler.config_file.masks import MASK
 from scheduler.config_file.problems import ConfigError, Finding, Keys, field_name, shorten
 from scheduler.config_file.reasons import Code
 from scheduler.config_file.schema import fields_of
 from scheduler.config_file.specs import normal_channel
 from scheduler.config_file.targets import Target, target_of_url
+from scheduler.config_file.url_masking import MASK
 from scheduler.engine.reasons import Reason
 
 ALLOWED = Reason(Code.SECRET_ITSELF)

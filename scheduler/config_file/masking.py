@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from scheduler.config_file.channel_kinds import kind_of
-from scheduler.config_file.masks import MASK
 from scheduler.config_file.specs import FieldChange, TaskSpec
+from scheduler.config_file.url_masking import MASK
 
 
 def masked_spec(spec: TaskSpec, *, shows_env: bool) -> TaskSpec:

@@ -5,9 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Protocol
 
-from scheduler.config_file.masks import MASK, masked_address, masked_url, masked_user, user_of_url, with_user
 from scheduler.config_file.problems import Keys
 from scheduler.config_file.secret_values import is_secret_name, passwords
+from scheduler.config_file.url_masking import (
+    MASK,
+    masked_address,
+    masked_url,
+    masked_user,
+    user_of_url,
+    with_user,
+)
 
 #: Replaces a mask that cannot be resolved, so that no further problem of the field is reported.
 MASKED_URL = f"https://example.org/{MASK}"

@@ -12,9 +12,9 @@ from typing import Any
 from urllib.parse import unquote
 
 from scheduler.config_file.channel_kinds import kind_of
-from scheduler.config_file.masks import MASK, user_of_url
 from scheduler.config_file.problems import Finding
 from scheduler.config_file.reasons import Code
+from scheduler.config_file.url_masking import MASK, user_of_url
 from scheduler.engine.reasons import Reason
 
 #: Variable of `task_env` that lists further secrets, or exceptions with a leading ``-``; not passed to commands.

@@ -31,7 +31,7 @@ from scheduler.services.admission import (
 )
 from scheduler.services.graphs import graphs_of
 from scheduler.services.outcomes import REPLACED, announce, cancel_all
-from scheduler.services.series import join_skipped, latest_slots, record_missed
+from scheduler.services.slot_records import join_skipped, latest_slots, record_missed
 
 logger = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from scheduler.models import Execution, Task
 from scheduler.services.dispatch import BATCH, record_before_change
 from scheduler.services.downstream import lock_downstream
 from scheduler.services.outcomes import skip_queued
-from scheduler.services.series import latest_slots
+from scheduler.services.slot_records import latest_slots
 
 DISABLED = Reason(Code.TASK_WAS_DISABLED)
 

@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 
 from notifications.choices import Scope
 from notifications.models import Delivery, NotificationRule, target_of
-from notifications.services import outbox, writing
+from notifications.services import delivery_rows, outbox
 from notifications.services.definitions import save_rule, validate_rule
 from notifications.services.overdue import write_overdue
 from notifications.services.send_threads import send_due
@@ -398,21 +398,21 @@ def test_an_error_in_one_rule_leaves_outcome_and_other_rules_alone(
 ) -> None:
     task = make_task("a", task_notify=[rule("technical_failure", name="good")])
     bad = rule_for_all("technical_failure", name="bad")
-    real = writing._pending
+    real = delivery_rows._pending
 
-    def fail(firing: writing.Firing, *rest: Any) -> Delivery:
+    def fail(firing: delivery_rows.Firing, *rest: Any) -> Delivery:
         if firing.row.pk == bad.pk:
             raise RuntimeError("boom")
         return real(firing, *rest)
 
-    monkeypatch.setattr(writing, "_pending", fail)
+    monkeypatch.setattr(delivery_rows, "_pending", fail)
     finish_all(task, "F")
 
     assert Execution.objects.filter(status="technical_failure").count() == 1
     assert list(Delivery.objects.values_list("rule_name", flat=True)) == ["good"]
     bad.refresh_from_db()
     assert bad.problem == "RuntimeError: boom"
-    monkeypatch.setattr(writing, "_pending", real)
+    monkeypatch.setattr(delivery_rows, "_pending", real)
     finish_all(task, "F", begin=NOON + timedelta(hours=1))
     bad.refresh_from_db()
     assert bad.problem == ""

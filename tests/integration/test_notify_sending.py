@@ -13,7 +13,7 @@ from django.urls import reverse
 from notifications.exceptions import SendError
 from notifications.messages.default_texts import texts_for
 from notifications.models import Delivery, NotificationRule, RuleChannel
-from notifications.services import resending, send_threads, wake
+from notifications.services import attempts, send_threads, wake
 from notifications.services.facts import OVERVIEW, PAGE, facts_of
 from notifications.services.pruning import prune_deliveries
 from notifications.services.send_threads import Sender, send_due, wait_after
@@ -196,7 +196,7 @@ def test_a_send_that_does_not_return_is_given_up_and_its_thread_counts(
     delivery: Delivery, notebook: NotebookChannel, clock: Clock, settings: Any, monkeypatch: Any
 ) -> None:
     settings.SCHEDULER_NOTIFY_DEADLINE = 0.05
-    monkeypatch.setattr(resending, "GRACE", 0.05)
+    monkeypatch.setattr(attempts, "GRACE", 0.05)
     release = threading.Event()
     notebook.answers = [release.wait]
 
@@ -204,10 +204,10 @@ def test_a_send_that_does_not_return_is_given_up_and_its_thread_counts(
 
     delivery.refresh_from_db()
     assert (delivery.state, delivery.attempts, delivery.reason) == ("pending", 1, "no answer within 0.05 s")
-    [stuck] = resending.abandoned("webhook")
+    [stuck] = attempts.abandoned("webhook")
     release.set()
     stuck._thread.join(10)
-    assert resending.abandoned("webhook") == []
+    assert attempts.abandoned("webhook") == []
     delivery.refresh_from_db()
     assert delivery.state == "pending"
 
@@ -220,7 +220,7 @@ def test_threads_of_a_kind_are_limited_and_other_kinds_go_on(
     mail = NotebookChannel("email")
     monkeypatch.setitem(REGISTRY, "email", mail)
     settings.SCHEDULER_NOTIFY_DEADLINE = 0.05
-    monkeypatch.setattr(resending, "GRACE", 0.05)
+    monkeypatch.setattr(attempts, "GRACE", 0.05)
     release = threading.Event()
     notebook.answers = [release.wait] * 100
     for number in range(12):
@@ -234,8 +234,8 @@ def test_threads_of_a_kind_are_limited_and_other_kinds_go_on(
 
     send_due(clock=clock)
 
-    stuck = resending.abandoned("webhook")
-    assert (len(stuck), len(notebook.sent), len(mail.sent)) == (resending.PER_KIND, resending.PER_KIND, 1)
+    stuck = attempts.abandoned("webhook")
+    assert (len(stuck), len(notebook.sent), len(mail.sent)) == (attempts.PER_KIND, attempts.PER_KIND, 1)
     release.set()
     for attempt in stuck:
         attempt._thread.join(10)
@@ -332,8 +332,8 @@ def test_who_lost_a_claim_records_nothing(delivery: Delivery, clock: Clock) -> N
         [delivery.pk], claim="theirs", now=clock.now, until=clock.now + timedelta(seconds=30)
     )
 
-    assert not send_threads.record(mine, resending.Result(False, "late"), now=clock.now)
-    assert send_threads.record(theirs, resending.Result(True, "ok"), now=clock.now)
+    assert not send_threads.record(mine, attempts.Result(False, "late"), now=clock.now)
+    assert send_threads.record(theirs, attempts.Result(True, "ok"), now=clock.now)
     delivery.refresh_from_db()
     assert (delivery.state, delivery.attempts, delivery.response) == ("sent", 2, "ok")
 
@@ -356,7 +356,7 @@ def test_a_sender_that_is_told_to_stop_hands_back_what_hangs(
     delivery.refresh_from_db()
     assert (delivery.state, delivery.next_attempt_at) == ("pending", clock.now)
     assert delivery.reason == "the worker stopped before the other side answered"
-    [stuck] = resending.abandoned("webhook")
+    [stuck] = attempts.abandoned("webhook")
     release.set()
     stuck._thread.join(10)
 

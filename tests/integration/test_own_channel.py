@@ -21,8 +21,8 @@ from notifications.services.definitions import save_rule, validate_rule
 from notifications.services.send_threads import send_due
 from scheduler.config_file import ConfigError, load_schema, validate_task
 from scheduler.config_file.masking import masked_rule
-from scheduler.config_file.masks import MASK
 from scheduler.config_file.secret_values import secret_values
+from scheduler.config_file.url_masking import MASK
 from scheduler.management.commands.generate_docs import configuration_page, reasons_page
 from scheduler.models import Task
 from tests.api_client import TokenClient, errors_of

@@ -11,7 +11,7 @@ from django.contrib.auth.models import User
 from django.db import transaction
 
 from notifications.models import Delivery
-from notifications.services import trials
+from notifications.services import resending
 from notifications.services.send_threads import send_due
 from scheduler.choices import Trigger
 from scheduler.engine.limits import GuessLimit
@@ -80,7 +80,7 @@ def test_a_delivery_that_is_sent_while_somebody_resends_it_is_sent_once(
     later = datetime.now(UTC) + timedelta(minutes=1)
 
     interleaved(
-        lambda: trials.resend(delivery, now=NOON),
+        lambda: resending.resend(delivery, now=NOON),
         lambda: send_due(clock=lambda: later),
         after='^SELECT .*FROM "notifications_delivery"',
     )

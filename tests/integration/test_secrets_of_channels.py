@@ -15,7 +15,7 @@ from notifications.choices import Scope
 from notifications.models import NotificationRule, RuleChannel
 from notifications.services.definitions import save_rule, validate_rule
 from scheduler.config_file import ConfigError, parse_config
-from scheduler.config_file.masks import MASK
+from scheduler.config_file.url_masking import MASK
 from scheduler.models import Task
 from scheduler.services.configuration import apply_import, export_specs, plan_import, stored_specs
 from tests.api_client import TokenClient

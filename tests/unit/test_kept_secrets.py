@@ -10,8 +10,8 @@ import pytest
 from scheduler.config_file import ConfigError
 from scheduler.config_file.kept_secrets import with_kept_secrets, with_kept_values
 from scheduler.config_file.masking import masked_channel, masked_rule
-from scheduler.config_file.masks import MASK
 from scheduler.config_file.targets import target_of_url
+from scheduler.config_file.url_masking import MASK
 from tests.support.cases import each_case
 
 HOOK = {

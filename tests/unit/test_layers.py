@@ -7,9 +7,9 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scheduler.charts.geometry import NODE_HEIGHT, Box, Layout
 from scheduler.charts.layers import LIKE, lay_out
-from scheduler.charts.orders import spread
-from scheduler.charts.places import NODE_HEIGHT, Box, Layout
+from scheduler.charts.ordering import spread
 from tests.support.cases import each_case
 
 Edges = frozenset[tuple[int, int]]

@@ -19,8 +19,8 @@ from scheduler.config_file.schema import SCHEMA_FILE
 from scheduler.engine.reasons import Reason, reason_of
 from scheduler.engine.schedules import parse_schedule
 from scheduler.exceptions import InvalidScheduleError
+from scheduler.wording.config_reasons import OF_SCHEMA
 from scheduler.wording.reasons import told, told_error
-from scheduler.wording.refusals import OF_SCHEMA
 from tests.support.cases import each_case
 
 CHINESE = re.compile(r"[\u4e00-\u9fff]")

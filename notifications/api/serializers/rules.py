@@ -10,8 +10,8 @@ from rest_framework import serializers
 from notifications.api.serializers.deliveries import LARGEST_ID, REPEATS, STREAK
 from notifications.choices import Event, Scope
 from notifications.models import NotificationRule
+from notifications.services.rehearsal import MOST_DAYS
 from notifications.services.rule_sync import rule_spec
-from notifications.services.trials import MOST_DAYS
 from scheduler.api.serializers.base import AnswerSerializer
 from scheduler.api.serializers.bodies import BodySerializer, WholeNumber
 from scheduler.api.serializers.fields import (

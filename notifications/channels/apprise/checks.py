@@ -15,8 +15,8 @@ from notifications.engine.reasons import Code as CommonCode
 from notifications.exceptions import ForbiddenTargetError
 from notifications.transport.connections import refusal
 from notifications.transport.targets import canonical, parse_allow_list, why_host_forbidden
-from scheduler.config_file.masks import masked_url
 from scheduler.config_file.problems import nearest
+from scheduler.config_file.url_masking import masked_url
 from scheduler.engine.reasons import Reason
 
 

@@ -8,9 +8,9 @@ from notifications.channels.apprise.checks import check_url
 from notifications.channels.apprise.reasons import Code
 from notifications.channels.fields import BODY_TEMPLATE, SUBJECT_TEMPLATE
 from scheduler.config_file.channel_kinds import ChannelKind, FieldCheck
-from scheduler.config_file.masks import masked_url
 from scheduler.config_file.schema import channel_schema
 from scheduler.config_file.secret_fields import SecretUrls
+from scheduler.config_file.url_masking import masked_url
 from scheduler.engine.reasons import Reason
 
 KIND = "apprise"

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from django.utils.translation import gettext_lazy as _
 
 from notifications.channels.drafts import ChannelDraft, SecretDraft, Sent, key_in
-from scheduler.config_file.masks import masked_url
+from scheduler.config_file.url_masking import masked_url
 
 
 @dataclass

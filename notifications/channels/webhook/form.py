@@ -12,8 +12,8 @@ from django.utils.translation import gettext_lazy
 
 from notifications.channels.drafts import OF_ANOTHER_TARGET, ChannelDraft, SecretDraft, Sent
 from notifications.channels.webhook.definition import METHODS
-from scheduler.config_file.masks import MASK, masked_user, user_of_url, with_user
 from scheduler.config_file.targets import is_same_target
+from scheduler.config_file.url_masking import MASK, masked_user, user_of_url, with_user
 
 
 @dataclass

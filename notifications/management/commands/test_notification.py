@@ -10,7 +10,7 @@ from django.core.management.base import CommandError, CommandParser
 
 from notifications.choices import State
 from notifications.models import NotificationRule
-from notifications.services import trials
+from notifications.services import test_messages
 from scheduler.management.base import DatabaseCommand
 
 
@@ -26,7 +26,9 @@ class Command(DatabaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Send the messages and print a line per channel."""
         rule = _find(options["rule"])
-        sent = trials.test_send(list(rule.channels.all()), rule=rule, task=rule.task, now=datetime.now(UTC))
+        sent = test_messages.send_test_messages(
+            list(rule.channels.all()), rule=rule, task=rule.task, now=datetime.now(UTC)
+        )
         for delivery in sent:
             said = delivery.response if delivery.state == State.SENT else delivery.reason
             self.stdout.write(f"{delivery.kind}: {delivery.state}: {said}")
