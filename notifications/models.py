@@ -256,3 +256,18 @@ class Delivery(WithReason):
     def zone(self) -> str:
         """The time zone in which the task's times are displayed; "" means the installation's zone."""
         return "" if self.task is None else self.task.zone
+
+
+class DeliveryCount(models.Model):
+    """Messages that ended: how many of one kind of channel reached one state.
+
+    Rows are only added, by the transaction that records the end, so that senders never wait for each other; the sum of
+    the rows is the counter. The dispatcher replaces many rows by their sum.
+    """
+
+    kind = models.CharField(max_length=20)
+    state = models.CharField(max_length=10, choices=State.choices)
+    number = models.BigIntegerField()
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.state}: {self.number}"

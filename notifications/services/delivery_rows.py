@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,6 +15,7 @@ from notifications.choices import Event, State
 from notifications.engine.reasons import Code
 from notifications.engine.rules import RECOVERED, held_back
 from notifications.models import Delivery, NotificationRule, RuleChannel
+from notifications.services import counts
 from notifications.services.firing import Firing, lock_until_commit
 from notifications.services.wake import wake_sender_after_commit
 from scheduler.engine.reasons import Reason, instant
@@ -70,6 +71,10 @@ def write_messages(firings: Sequence[Firing], *, now: datetime) -> None:
     Delivery.objects.bulk_create(
         [*new, *digests.values(), *_new_series(series)], ignore_conflicts=True, batch_size=500
     )
+    suppressed: Counter[counts.Key] = Counter()
+    for row in series.values():
+        suppressed[row.kind, State.SUPPRESSED] += row.count
+    counts.add(suppressed)
     if new:
         wake_sender_after_commit()
 

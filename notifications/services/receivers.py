@@ -10,6 +10,7 @@ from django.dispatch import receiver
 
 from notifications.services import (
     clock,
+    counts,
     dead_mans_switch,
     outbox,
     overdue,
@@ -64,6 +65,12 @@ def wake_for_due(now: datetime, **_kwargs: Any) -> None:
     """Wake the sender when retries or abandoned deliveries are due."""
     if send_threads.has_due(now):
         wake_sender()
+
+
+@receiver(dispatcher_swept, dispatch_uid="notifications.counts")
+def merge_counts(**_kwargs: Any) -> None:
+    """Keep the counts of messages few."""
+    counts.merge()
 
 
 @receiver(dispatcher_swept, dispatch_uid="notifications.services.dead_mans_switch")

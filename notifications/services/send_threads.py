@@ -26,12 +26,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, close_old_connections, connection
+from django.db import DatabaseError, InterfaceError, close_old_connections, connection, transaction
 
 from notifications.channels.registry import REGISTRY, get_channel
 from notifications.choices import State
 from notifications.engine.reasons import Code
 from notifications.models import Delivery, answer_columns
+from notifications.services import counts
 from notifications.services.attempts import PER_KIND, PER_TARGET, Attempt, Result, abandoned
 from notifications.services.facts import facts_of
 from scheduler import failpoints
@@ -251,7 +252,10 @@ def record(delivery: Delivery, result: Result, *, now: datetime, chance: float =
         else:
             wait = wait_after(delivery.attempts, retry_after=result.retry_after, chance=chance)
             values |= {"state": State.PENDING, "next_attempt_at": now + timedelta(seconds=wait)}
-    won = Delivery.objects.filter(pk=delivery.pk, claim=delivery.claim).update(**values)
+    with transaction.atomic():
+        won = Delivery.objects.filter(pk=delivery.pk, claim=delivery.claim).update(**values)
+        if won and values["state"] != State.PENDING:
+            counts.add({(delivery.kind, values["state"]): 1})
     failpoints.hit("send.recorded")
     return bool(won)
 

@@ -451,7 +451,7 @@ def test_a_group_of_32_outcomes_with_rules_costs_a_fixed_number_of_queries(
             5 + LOCK,  # rules, executions, histories, savepoint twice; of tasks
             9 + 2 * LOCK,  # and channels, cooldowns, limits, new deliveries; of tasks and targets
             8 + 2 * LOCK,  # without a cooldown
-            10 + 2 * LOCK,  # and what was suppressed so far
+            11 + 2 * LOCK,  # and what was suppressed so far, and its count
         )
     ):
         rows = [row for task in tasks for row in outcomes(task, "F", begin=NOON + timedelta(minutes=minute))]
