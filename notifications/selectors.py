@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from django.db import connection
-from django.db.models import Max, OuterRef, Q, Subquery
+from django.db.models import Count, Max, Min, OuterRef, Q, Subquery, Sum
 
-from notifications.choices import Scope, State
+from notifications.choices import OPEN, Scope, State
 from notifications.engine.rules import OVERDUE, RECOVERED, Outcome
-from notifications.models import Delivery, NotificationRule, RuleChannel
+from notifications.models import Delivery, DeliveryCount, NotificationRule, RuleChannel
 from scheduler.choices import FAILED
 from scheduler.models import Execution, Task
 
@@ -134,3 +135,18 @@ def rules_about(task: Task) -> list[NotificationRule]:
     rows = NotificationRule.objects.filter(about).prefetch_related("channels")
     order = {Scope.TASK.value: 0, Scope.TAG.value: 1, Scope.ALL.value: 2}
     return sorted(rows, key=lambda rule: (order[rule.scope], rule.tag, rule.position, rule.pk))
+
+
+def delivery_counts() -> dict[tuple[str, str], int]:
+    """Return how many messages ended, by kind of channel and state; one query."""
+    rows = DeliveryCount.objects.order_by().values_list("kind", "state").annotate(total=Sum("number"))
+    return {(kind, state): number for kind, state, number in rows}
+
+
+def waiting_deliveries() -> dict[str, tuple[int, datetime]]:
+    """Return number and time of creation of the oldest of the unsent messages, by kind of channel; one query."""
+    # SQLite uses a partial index only if the query repeats its condition literally.
+    words = ", ".join(f"'{state.value}'" for state in OPEN)
+    rows: Any = Delivery.objects.order_by().extra(where=[f"state IN ({words})"])  # noqa: S610 - words of ours
+    found = rows.values_list("kind").annotate(number=Count("pk"), oldest=Min("created_at"))
+    return {kind: (number, oldest) for kind, number, oldest in found}

@@ -7,12 +7,14 @@ Only headers in `TRUST_PROXY_HEADERS` are used, and only from addresses in `TRUS
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from django.http.request import split_domain_port, validate_host
 
-from schedsite.environment import PROXY_HEADERS
+from schedsite.environment import LOOPBACK_HOSTS, PROXY_HEADERS
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -39,6 +41,9 @@ NEVER_READ = (
     "X-Remote-User",
     "X-Forwarded-User",
 )
+#: Further headers by which a proxy shows itself, whatever is trusted.
+SIGNS_OF_A_PROXY = ("Via", "CF-Connecting-IP", "True-Client-IP")
+WAS_FORWARDED = "schedsite.was_forwarded"
 NO_ADDRESS = "-"  # for a Unix socket
 MOST_PROXIES = 20  # a longer chain is forged
 
@@ -112,19 +117,46 @@ def is_proxy(address: str) -> bool:
     return FORWARDED_FOR in settings.TRUST_PROXY_HEADERS and is_within(address, settings.TRUSTED_PROXIES)
 
 
+def was_forwarded(request: HttpRequest) -> bool:
+    """Return whether a proxy has probably forwarded a request; a client can only make this true."""
+    return bool(request.META.get(WAS_FORWARDED, True))
+
+
+def is_local(request: HttpRequest) -> bool:
+    """Return whether a program on this host sent a request to this process itself, not through a proxy.
+
+    A proxy that adds no header usually passes the name of the site on, which is not that of this host.
+    """
+    address = plain_address(request.META.get("REMOTE_ADDR", ""))
+    if was_forwarded(request) or address is None:
+        return False
+    is_loopback = bool(ipaddress.ip_address(address).is_loopback)
+    return is_loopback and validate_host(split_domain_port(request.get_host())[0], LOOPBACK_HOSTS)
+
+
+def _shows_a_proxy(meta: Mapping[str, Any]) -> bool:
+    if meta.get("SERVER_PROTOCOL") == "HTTP/1.0":  # nginx before 1.29.7, unless it is told otherwise
+        return True
+    headers = (*NEVER_READ, *TRUSTABLE, *SIGNS_OF_A_PROXY)
+    return any(meta_key(header) in meta for header in headers) or any(
+        key.startswith("HTTP_X_FORWARDED") for key in meta
+    )
+
+
 def meta_key(header: str) -> str:
     """Return the WSGI environment key of a header."""
     return f"HTTP_{header.upper().replace('-', '_')}"
 
 
 class ForwardedHeadersMiddleware:
-    """Removes untrusted proxy headers, so that no code can rely on them."""
+    """Removes untrusted proxy headers, so that no code can rely on them; notes whether there were any."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """Return the response."""
+        request.META[WAS_FORWARDED] = _shows_a_proxy(request.META)
         for header in untrusted(request.META.get("REMOTE_ADDR", "")):
             request.META.pop(meta_key(header), None)
         return self.get_response(request)

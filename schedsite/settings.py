@@ -142,7 +142,7 @@ USE_X_FORWARDED_HOST = "X-Forwarded-Host" in TRUST_PROXY_HEADERS
 SECURE_HSTS_SECONDS = 31_536_000 if IS_HTTPS else 0
 # Redirect http to https where the original scheme is known; local monitors use http.
 SECURE_SSL_REDIRECT = IS_HTTPS and SECURE_PROXY_SSL_HEADER is not None
-SECURE_REDIRECT_EXEMPT = [r"^healthz$"]
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^metrics$"]
 # Subdomains and sibling domains are not ours to decide on: no includeSubDomains, no preload.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 SECURE_REFERRER_POLICY = "same-origin"
@@ -219,6 +219,8 @@ SCHEDULER_NOTIFY_ATTEMPTS = env.integer("SCHEDULER_NOTIFY_ATTEMPTS", 8, minimum=
 SCHEDULER_NOTIFY_DEADLINE = env.number("SCHEDULER_NOTIFY_DEADLINE", 15, minimum=1, maximum=300)
 SCHEDULER_NOTIFY_LANGUAGE = env.choice("SCHEDULER_NOTIFY_LANGUAGE", LANGUAGE_CODE, ("en", "zh-hans"))
 SCHEDULER_HEARTBEAT_URL = env.web_address("SCHEDULER_HEARTBEAT_URL")
+SCHEDULER_METRICS = env.choice("SCHEDULER_METRICS", "local", ("local", "token", "off"))
+SCHEDULER_METRICS_TASKS = env.integer("SCHEDULER_METRICS_TASKS", 1000, minimum=0, maximum=100_000)
 SCHEDULER_STOP = env.choice("SCHEDULER_STOP", "leave", ("leave", "wait", "terminate"))
 if SCHEDULER_LEASE < 3 * SCHEDULER_HEARTBEAT:
     raise ImproperlyConfigured(

@@ -9,6 +9,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 from rest_framework.permissions import IsAuthenticated
 
 from schedsite.middleware import csp
+from scheduler.api.metrics.view import metrics
 from scheduler.api.tool_views import healthz
 from scheduler.views.login import login
 from scheduler.views.passwords import password_change
@@ -30,6 +31,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("i18n/", include("django.conf.urls.i18n")),
     path("healthz", healthz, name="healthz"),
+    path("metrics", metrics, name="metrics"),
     path("api/scheduler/", include("notifications.api.urls")),
     path("api/scheduler/", include("scheduler.api.urls")),
     path("api/schema", SpectacularAPIView.as_view(permission_classes=[IsAuthenticated]), name="schema"),

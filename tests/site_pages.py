@@ -103,6 +103,7 @@ NO_PAGES = {
     "admin:app_list": "a list of models that nothing links to",
     "set_language": "an act",
     "healthz": "JSON",
+    "metrics": "text for Prometheus",
     "schema": "YAML",
 }
 

@@ -7,6 +7,7 @@ from typing import Any
 from django.urls import path, register_converter
 from django.urls.converters import StringConverter
 
+from notifications.api import metrics  # noqa: F401 - registers its source
 from notifications.api.views import DeliveryViewSet, RuleViewSet
 
 

@@ -117,6 +117,12 @@ class RunQuerySet(models.QuerySet["Run"]):
         return self.order_by("-id")
 
 
+def alive_at(now: datetime) -> Q:
+    """Return the condition of `ProcessQuerySet.alive`."""
+    lease = timedelta(seconds=settings.SCHEDULER_LEASE)
+    return Q(stopped_at=None, heartbeat_at__gte=now - lease, heartbeat_at__lte=now + lease)
+
+
 class ProcessQuerySet(models.QuerySet["Process"]):
     """Reads of processes."""
 
@@ -125,8 +131,7 @@ class ProcessQuerySet(models.QuerySet["Process"]):
 
         A heartbeat in the future was recorded before a clock was set back, possibly long ago, and does not count.
         """
-        lease = timedelta(seconds=settings.SCHEDULER_LEASE)
-        return self.filter(stopped_at=None, heartbeat_at__gte=now - lease, heartbeat_at__lte=now + lease)
+        return self.filter(alive_at(now))
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from django.conf import settings
@@ -23,12 +24,38 @@ def folders() -> list[tuple[str, Path]]:
     ]
 
 
+@dataclass(frozen=True)
+class Disk:
+    """The disk of a folder, with its size and free space in bytes."""
+
+    folder: str
+    size: int
+    free: int
+
+
+def disks() -> list[Disk]:
+    """Return the disks of the data folder and of the spool; a folder that cannot be read is omitted."""
+    found = []
+    for name, folder in folders():
+        try:
+            usage = shutil.disk_usage(_existing(folder))
+        except OSError:
+            continue
+        label = name.removeprefix("SCHEDULER_").removesuffix("_DIR").lower()
+        found.append(Disk(label, usage.total, usage.free))
+    return found
+
+
+def _existing(folder: Path) -> Path:
+    return next((place for place in (folder, *folder.parents) if place.exists()), folder)
+
+
 def scarce() -> list[tuple[str, Path, int]]:
     """Return one folder per disk with less free space than SCHEDULER_FREE_SPACE, with the free bytes."""
     found = []
     seen: set[int] = set()
     for name, folder in folders():
-        place = next((place for place in (folder, *folder.parents) if place.exists()), folder)
+        place = _existing(folder)
         try:
             device, free = place.stat().st_dev, shutil.disk_usage(place).free
         except OSError:  # unreadable; writing to it will report the error

@@ -15,8 +15,15 @@ from tests.hostile.requests import FORM, Shot, path_of
 from tests.hostile.routes import Route, routes
 from tests.hostile.world import World, make_world
 
-#: For everybody: the answer to a GET of nobody.
-OPEN = {"admin/login/": 200, "healthz": 200, "i18n/setlang/": 302, "": 302, "admin/logout/": 302}
+#: For everybody: the answer to a GET of nobody. The metrics are open to this host, from which the requests come.
+OPEN = {
+    "admin/login/": 200,
+    "healthz": 200,
+    "metrics": 200,
+    "i18n/setlang/": 302,
+    "": 302,
+    "admin/logout/": 302,
+}
 #: For everybody who is logged in, with or without a role.
 FOR_MEMBERS = {"admin/", "admin/password_change/", "admin/password_change/done/", "admin/search/", "admin/jsi18n/", "api/docs", "api/schema", "admin/scheduler/apitoken/sessions/",
     "admin/scheduler/apitoken/sessions/end/", "admin/scheduler/task/overview/"}  # fmt: skip

@@ -113,6 +113,7 @@ def test_an_error_needs_no_database_to_be_told(reader: Client) -> None:
         "/admin/nothing/",
         "/nothing",
         "/healthz",
+        "/metrics",
         "/api/schema",
         "/api/docs",
         "/api/scheduler/tasks",

@@ -9,7 +9,14 @@ from pathlib import Path
 from django.core.management import get_commands
 
 from scheduler.config_file import parse_config, task_fields
-from scheduler.management.commands.generate_docs import PAGE, REASONS, configuration_page, reasons_page
+from scheduler.management.commands.generate_docs import (
+    METRICS,
+    PAGE,
+    REASONS,
+    configuration_page,
+    metrics_page,
+    reasons_page,
+)
 from tests.support.cases import each_case
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -41,6 +48,7 @@ def _anchors(page: Path) -> set[str]:
 def test_configuration_reference_is_current() -> None:
     assert PAGE.read_text(encoding="utf-8") == configuration_page(), "run: python manage.py generate_docs"
     assert REASONS.read_text(encoding="utf-8") == reasons_page(), "run: python manage.py generate_docs"
+    assert METRICS.read_text(encoding="utf-8") == metrics_page(), "run: python manage.py generate_docs"
 
 
 def test_configuration_reference_names_every_field_of_a_task() -> None:

@@ -1,4 +1,4 @@
-"""`manage.py generate_docs`: generate the pages of docs/ from the schema of config.json and from the reasons."""
+"""`manage.py generate_docs`: generate pages of docs/ from the schema of config.json, the reasons and the metrics."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
+from django.urls import get_resolver
 
+from scheduler.api.metrics.catalogue import CATALOGUE
 from scheduler.config_file import FieldMetadata, task_fields
 from scheduler.config_file.channel_kinds import channel_kinds
 from scheduler.config_file.legacy import names_of_addresses
 from scheduler.engine.reasons import Plural, registered_codes, template_of
 
 PAGE = Path(settings.BASE_DIR) / "docs" / "configuration.md"
-REASONS = PAGE.with_name("reasons.md")
+REASONS, METRICS = PAGE.with_name("reasons.md"), PAGE.with_name("metrics.md")
 STALE = 2
 
 HEAD = """\
@@ -100,13 +102,17 @@ the operating system.
 
 | Code | Values | Text |
 |---|---|---|"""
+HEAD_OF_METRICS = """\
+| Metric | Type | Labels | Meaning |
+|---|---|---|---|"""
+END_OF_METRICS = "<!-- End of the list. -->"
 PLACE = re.compile(r"%\((\w+)\)s")
 
 
 class Command(BaseCommand):
     """With --check it writes nothing and exits with 2 if a page is outdated."""
 
-    help = "Write docs/configuration.md and docs/reasons.md."
+    help = "Write docs/configuration.md, docs/reasons.md and the list in docs/metrics.md."
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare the options."""
@@ -116,7 +122,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Write, or compare."""
-        for page, text in ((PAGE, configuration_page()), (REASONS, reasons_page())):
+        pages = ((PAGE, configuration_page()), (REASONS, reasons_page()), (METRICS, metrics_page()))
+        for page, text in pages:
             if page.exists() and page.read_text(encoding="utf-8") == text:
                 continue
             if options["check"]:
@@ -133,6 +140,17 @@ def reasons_page() -> str:
         for code, text in sorted((str(code), _longest(code)) for code in registered_codes())
     ]
     return "\n".join([HEAD_OF_REASONS, *rows, ""])
+
+
+def metrics_page() -> str:
+    """Return the page of the metrics with the list of all that are registered."""
+    _ = get_resolver().url_patterns  # loads the views, and all metrics with them
+    head, _, rest = METRICS.read_text(encoding="utf-8").partition(HEAD_OF_METRICS)
+    rows = [
+        _row(f"`{one.name}`", one.kind, ", ".join(f"`{label}`" for label in one.labels), one.help)
+        for one in CATALOGUE.values()
+    ]
+    return "\n".join([f"{head}{HEAD_OF_METRICS}", *rows, END_OF_METRICS]) + rest.partition(END_OF_METRICS)[2]
 
 
 def _longest(code: StrEnum) -> str:
