@@ -76,8 +76,8 @@ def _components(edges: Iterable[Edge]) -> list[list[int]]:
         while waiting:
             unit = waiting.pop()
             part.append(unit)
-            fresh = [other for other in near[unit] if other not in seen]
-            seen.update(fresh)
+            fresh = set(near[unit]) - seen  # a set: units that depend on each other are near twice
+            seen |= fresh
             waiting += fresh
         found.append(sorted(part))
     return found
