@@ -1,10 +1,12 @@
 #!/usr/bin/env python
 """Command line of Schedsite: `python manage.py help` lists what it can do."""
 
+import gc
 import os
 import sys
 
 if __name__ == "__main__":
+    gc.disable()  # until everything is loaded (schedsite.apps): it leaves no garbage, and searching takes time
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "schedsite.settings")
 
     from schedsite.hidden_environment import hide

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 from django.contrib import admin
@@ -14,7 +15,9 @@ class AdminConfig(SimpleAdminConfig):
     """Leaves autodiscovery to the URLconf: workers, dispatchers and most commands serve no pages."""
 
     def ready(self) -> None:
-        """Register Django's checks."""
+        """Register Django's checks, and collect garbage from now on, among objects made after the start only."""
+        gc.freeze()
+        gc.enable()
         checks.register(check_dependencies, checks.Tags.admin)
         checks.register(check_pages, checks.Tags.admin)
 

@@ -16,6 +16,7 @@ The process does not use Django, and its environment contains no secret of the s
 
 from __future__ import annotations
 
+import gc
 import ipaddress
 import json
 import logging
@@ -58,7 +59,6 @@ _NO_PROGRAMS = frozenset(
     {"subprocess.Popen", "os.system", "os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn"}
     | {"os.startfile", "pty.spawn", "ctypes.dlopen"}
 )
-
 
 #: Seconds after which a check process exits by itself, in case its parent was killed.
 LONGEST_CHECKS = 3600
@@ -361,6 +361,7 @@ def check() -> None:
     os.dup2(2, 1)
     manager = NotificationManager()  # type: ignore[no-untyped-call]
     manager.load_modules()  # type: ignore[no-untyped-call]
+    gc.enable()
     print(json.dumps(sorted(manager.schemas())), file=out, flush=True)  # type: ignore[no-untyped-call]
     asset = _asset()
     mimetypes.init()
@@ -393,6 +394,7 @@ def _without(reason: str, url: str) -> str:
 
 
 if __name__ == "__main__":
+    gc.disable()  # loading leaves no garbage, and a search for it takes a sixth of the time
     if sys.argv[1:] == ["check"]:
         check()
     else:
