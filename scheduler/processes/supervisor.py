@@ -157,9 +157,7 @@ class Supervisor:
 
     def _wait(self, seconds: float) -> None:
         """Sleep until a command ends or the time has elapsed."""
-        self._ready.update(
-            descriptor for descriptor, _ in self._poller.poll(seconds, max(len(self.watched), 1))
-        )
+        self._ready |= {found for found, _ in self._poller.poll(seconds, max(len(self.watched), 1))}
 
     def _claim(self, now: float) -> None:
         free = settings.SCHEDULER_SLOTS - len(self.watched)
@@ -193,7 +191,8 @@ class Supervisor:
 
     def _watch(self, watched: WatchedCommand) -> None:
         if watched.command is not None:
-            self._poller.register(watched.command.pidfd, select.EPOLLIN)
+            # Once: an ended shell stays ready, and its processes or its reaper may take seconds.
+            self._poller.register(watched.command.pidfd, select.EPOLLIN | select.EPOLLONESHOT)
         self.watched[watched.claimed.execution_id] = watched
         self._young.append((monotonic() + SHORT, watched))
 
@@ -248,7 +247,8 @@ class Supervisor:
                 if is_shutdown:
                     command.stop("shutdown")
                 command.tick()
-                if command.stopped_for or command.pidfd in ready:
+                watched.has_shell_ended |= command.pidfd in ready
+                if command.stopped_for or watched.has_shell_ended:
                     watched.ended = command.poll()
                     watched.lingers_until = now + LINGER
             if watched.ended is not None:

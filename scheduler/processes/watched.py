@@ -24,6 +24,7 @@ class WatchedCommand:
     lingers_until: float = float("inf")
     begun_at: float = field(default_factory=monotonic)
     cancel_reason: Reason | None = None
+    has_shell_ended: bool = False  # its processes may go on
     is_lost: bool = False
     pieces: list[LogPiece] = field(default_factory=list)  # read but not stored yet
 
@@ -50,6 +51,6 @@ class WatchedCommand:
         """Return the latest time for the next check; infinity: no deadline of its own."""
         if self.ended is not None or self.command is None:
             return now + LOOK_AGAIN
-        if self.command.stopped_for:
+        if self.command.stopped_for or self.has_shell_ended:
             return now + LOOK_WHILE_STOPPING
         return float("inf") if self.command.deadline is None else self.command.deadline

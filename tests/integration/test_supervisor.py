@@ -149,9 +149,26 @@ def test_an_execution_that_cannot_be_prepared_ends_and_the_others_go_on(
     assert "File name too long" in Execution.objects.get(task=bad).reason
 
 
+def test_processes_that_outlive_their_shell_for_the_grace_time_are_looked_for_now_and_then(
+    supervisor: Supervisor, make_task: Any, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.SCHEDULER_GRACE = 1
+    task = make_task("a", task_exec="(trap '' TERM; sleep 60) & wait", task_timeout=0.1)
+    request_run(task, trigger=Trigger.MANUAL, user=None, now=datetime.now(UTC))
+    waits = []
+    wait = supervisor._wait
+    monkeypatch.setattr(supervisor, "_wait", lambda seconds: (waits.append(seconds), wait(seconds)))
+
+    supervisor.run()
+
+    assert Execution.objects.get().status == Status.TIMEOUT
+    assert len(waits) < 150
+
+
 def test_what_cannot_be_taken_over_at_once_is_taken_over_later(
     supervisor: Supervisor, make_task: Any, monkeypatch: Any
 ) -> None:
+    monkeypatch.setattr("scheduler.runner.command.REAPED_WITHIN", 0.1)  # no keeper reaps the shells of a test
     spool = supervisor.spool
     dead = heartbeats.register(
         Process.Kind.WORKER, host_id=spool.host_id, queue="default", slots=9, now=datetime.now(UTC)

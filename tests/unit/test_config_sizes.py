@@ -94,7 +94,7 @@ CASES: dict[str, tuple[Make, str]] = {
         "success must be a list of exit codes",
     ),
 }  # fmt: skip
-SMALL, LARGE = 1_100, 3_300  # more than the largest limit, a thousand dependencies
+SMALL, LARGE = 1_100, 2_200  # more than the largest limit, a thousand dependencies
 STEPS_OF_READING = 40
 
 
