@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db import connection
 
-BLOCKED = 1.0  # seconds; who has not ended by then waits for a lock
+BLOCKED = 0.5  # seconds; who has not ended by then waits for a lock
 PATIENCE = 60  # seconds; who needs longer hangs
 
 

@@ -324,15 +324,14 @@ def test_service_that_was_taken_out_of_the_rule_gets_nothing(sink: Sink) -> None
     assert sink.connections == 0
 
 
-@pytest.mark.parametrize(
+@each_case(
     "behave",
     [silence, dribble(b"HTTP/1.1 200 OK\r\nX-A: ", b"a"), dribble(b"HTTP/1.1 200 OK\r\n\r\n", b"x")],
     ids=["silent", "head", "body"],
+    together=True,
 )
-def test_service_that_never_finishes_ends_with_the_deadline_and_the_others_got_theirs(
-    behave: Any, sink: Sink
-) -> None:
-    with Sink(behave) as slow:
+def test_service_that_never_finishes_ends_with_the_deadline_and_the_others_got_theirs(behave: Any) -> None:
+    with Sink(behave) as slow, Sink(answer("200 OK")) as sink:
         error = failure(
             f"json://127.0.0.1:{slow.port}/?rto=600", f"json://127.0.0.1:{sink.port}/", deadline=SHORT
         )
@@ -340,7 +339,7 @@ def test_service_that_never_finishes_ends_with_the_deadline_and_the_others_got_t
         assert error.reason == "json: not finished within 5 s (sent to json)"
         assert not error.is_permanent
         assert behave is silence or slow.hung_up.wait(PATIENCE)
-    assert sink.connections == 1
+        assert sink.connections == 1
 
 
 def test_answer_of_a_gigabyte_is_left() -> None:

@@ -31,7 +31,7 @@ from tests.support.cases import each_case
 from tests.unit.corpora import headers
 
 #: Seconds; short enough for a test that waits for its end, long enough for a loaded machine to connect.
-SHORT = 1.5
+SHORT = 1.0
 WANTS_TLS, WANTS_PLAIN = str(Reason(PLAIN_TO_TLS)), str(Reason(TLS_TO_PLAIN))
 CHANNEL = EmailChannel()
 HEADERS = sorted(
@@ -285,7 +285,7 @@ def test_server_that_never_replies_to_the_message_ends_with_the_deadline(mailbox
 
     error = failure(deadline=SHORT)
 
-    assert error.reason.endswith("the mail server did not finish within 1.5 s")
+    assert error.reason.endswith("the mail server did not finish within 1 s")
     assert not error.is_permanent
 
 
@@ -330,7 +330,7 @@ def test_server_that_dribbles_cannot_hold_the_sender(
 
         error = failure(deadline=SHORT)
 
-        said = f"mail server 127.0.0.1:{sink.port}: the mail server did not finish within 1.5 s"
+        said = f"mail server 127.0.0.1:{sink.port}: the mail server did not finish within 1 s"
         assert error.reason == f"{said}; {hint}" if hint else said
         assert not error.is_permanent
 
@@ -535,7 +535,7 @@ def test_no_encryption_at_a_port_that_begins_with_it_names_the_settings(
 
         reason = tried_again(WANTS_TLS, deadline=SHORT)
 
-    assert "did not finish within 1.5 s" in reason
+    assert "did not finish within 1 s" in reason
 
 
 def test_a_port_of_something_else_names_the_settings(settings: Any) -> None:

@@ -298,7 +298,7 @@ def test_redirect_is_a_failure_and_nobody_goes_there(status: int, is_permanent: 
         assert canary.connections == 0
 
 
-@pytest.mark.parametrize(
+@each_case(
     "behave",
     [
         silence,
@@ -307,6 +307,7 @@ def test_redirect_is_a_failure_and_nobody_goes_there(status: int, is_permanent: 
         dribble(b"HTTP/1.1 100 Continue\r\n\r\n", b""),
     ],
     ids=["silent", "dribbling header", "half a word", "only continue"],
+    together=True,
 )
 def test_server_that_never_finishes_its_answer_ends_with_the_deadline(behave: Any) -> None:
     with Sink(behave) as sink:

@@ -8,6 +8,7 @@ import itertools
 import tempfile
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,8 +37,12 @@ def each_case(
     values: Iterable[Any],
     *,
     ids: Callable[[Any], object] | Iterable[str] | None = None,
+    together: bool = False,
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Run a test once with each set of arguments, like `pytest.mark.parametrize`, as one test.
+
+    Args:
+        together: in a thread each, for cases that wait for a time; they must share nothing that they change.
 
     All cases share the fixtures of the test, so that a case costs no more than its own lines. What a case
     leaves behind is undone before the next one: rows (when the test has a database that is rolled back), the
@@ -55,7 +60,8 @@ def each_case(
 
         @functools.wraps(test)
         def run(**fixtures: Any) -> None:
-            fail_once(joined, lambda case: _run_alone(test, {**fixtures, **case.arguments}))
+            start = _run_beside if together else _run_alone
+            fail_once(joined, lambda case: start(test, {**fixtures, **case.arguments}), together=together)
 
         signature = inspect.signature(test)
         taken = set(joined[0].arguments) if joined else set(words)
@@ -67,7 +73,7 @@ def each_case(
     return decorate
 
 
-def fail_once(cases: Sequence[Case], check: Callable[[Case], None]) -> None:
+def fail_once(cases: Sequence[Case], check: Callable[[Case], None], *, together: bool = False) -> None:
     """Check every case; then fail with a list of those that failed, or with the one failure as it is.
 
     A case may be skipped as a test may; when all are, the test is.
@@ -75,13 +81,13 @@ def fail_once(cases: Sequence[Case], check: Callable[[Case], None]) -> None:
     assert cases, "there is no case"
     failures: list[tuple[Case, BaseException]] = []
     skips: list[BaseException] = []
-    for case in cases:
-        try:
-            check(case)
-        except pytest.skip.Exception as skip:
-            skips.append(skip)
-        except (Exception, pytest.fail.Exception) as failure:
-            failures.append((case, failure))
+    with ThreadPoolExecutor(len(cases) if together else 1) as threads:
+        start = threads.map if together else map
+        for case, end in zip(cases, start(lambda case: _end_of(check, case), cases), strict=True):
+            if isinstance(end, pytest.skip.Exception):
+                skips.append(end)
+            elif end is not None:
+                failures.append((case, end))
     if len(skips) == len(cases):
         raise skips[0]
     if len(failures) == 1:
@@ -90,6 +96,15 @@ def fail_once(cases: Sequence[Case], check: Callable[[Case], None]) -> None:
         raise failure
     if failures:
         pytest.fail(_listed(failures, len(cases)), pytrace=False)
+
+
+def _end_of(check: Callable[[Case], None], case: Case) -> BaseException | None:
+    """Return what a case raised."""
+    try:
+        check(case)
+    except (Exception, pytest.fail.Exception, pytest.skip.Exception) as end:
+        return end
+    return None
 
 
 def _cases(names: list[str], values: list[Any], ids: Any) -> Iterator[Case]:
@@ -122,6 +137,10 @@ def _run_alone(test: Callable[..., None], arguments: dict[str, Any]) -> None:
         own = {name: _own(name, value, stack) for name, value in arguments.items()}
         stack.callback(forget_kept_rows)
         test(**own)
+
+
+def _run_beside(test: Callable[..., None], arguments: dict[str, Any]) -> None:
+    test(**arguments)
 
 
 def _own(name: str, value: Any, stack: ExitStack) -> Any:

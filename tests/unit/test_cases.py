@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 from django.contrib.auth.models import Group
 from django.core.cache import cache
@@ -88,3 +90,17 @@ def test_folders_patches_and_output_of_a_case_are_its_own(
     print(name)
 
     assert capsys.readouterr().out == f"{name}\n"
+
+
+def test_cases_that_wait_for_each_other_end_together() -> None:
+    meeting = threading.Barrier(3)
+
+    @each_case("number", [1, 2, 3], together=True)
+    def waiting(number: int) -> None:
+        meeting.wait(10)
+        assert number != 2, "it is two"
+
+    with pytest.raises(AssertionError) as caught:
+        waiting()
+
+    assert caught.value.__notes__ == ["case: 2"]
