@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Generator, Iterator
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from scheduler.config_file import validate_task
 from scheduler.models import Task
 from scheduler.services.tasks import save_task
 from tests.stack import Stack
+from tests.support.databases import migrated_once
 from tests.support.isolation import forget_kept_rows
 from tests.support.static_files import static_files_kept
 
@@ -49,6 +51,14 @@ def own_installation(worker_id: str) -> Iterator[None]:
 def static_files_found_once() -> Iterator[None]:
     """Look for static files once a process: each client of a test has its own middleware, which looks for them all."""
     with static_files_kept():
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def databases_migrated_once(pytestconfig: pytest.Config) -> Iterator[None]:
+    """Migrate the database once and not at the start of each process: sixty migrations take seconds."""
+    cache = getattr(pytestconfig, "cache", None)
+    with nullcontext() if cache is None else migrated_once(cache.mkdir("databases")):
         yield
 
 
