@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapp
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from email.utils import formatdate
 from http import HTTPStatus
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any
@@ -199,7 +200,7 @@ class Application:
         Raises:
             TimeoutError: the client does not read it.
         """
-        headers = answer.headers
+        headers = [(b"date", formatdate(usegmt=True).encode()), *answer.headers]
         is_sized = any(name == b"content-length" for name, _ in headers)
         if not is_sized and answer.status >= 200 and answer.status not in (204, 304):
             headers = [*headers, (b"content-length", str(answer.size).encode())]

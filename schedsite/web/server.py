@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import resource
 import signal
@@ -20,11 +21,34 @@ OTHER_FILES = 128  # reserve for threads, database and log
 
 
 class Server(uvicorn.Server):
-    """A server that closes idle connections first on shutdown, so that they do not delay it."""
+    """A server that is still while nobody asks, and closes idle connections first on shutdown.
+
+    The stock loop looks for a stop, and at the clock, ten times a second. Here a stop wakes the loop.
+    """
 
     def __init__(self, config: uvicorn.Config, connections: Connections) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopped = asyncio.Event()
         super().__init__(config)
         self.connections = connections
+
+    @property
+    def should_exit(self) -> bool:
+        """Whether the server was asked to stop; may be set in a signal handler and by any thread."""
+        return self._should_exit
+
+    @should_exit.setter
+    def should_exit(self, value: bool) -> None:
+        self._should_exit = value
+        if value and self._loop is not None:
+            self._loop.call_soon_threadsafe(self._stopped.set)
+
+    async def main_loop(self) -> None:
+        """Wait until the server is asked to stop."""
+        self._loop = asyncio.get_running_loop()
+        if not self.should_exit:
+            await self._stopped.wait()
+        self._loop = None
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Shut down; requests in progress get `STOP_S` seconds."""
@@ -56,6 +80,7 @@ def make_server(pages: WsgiApplication, *, limits: Limits, threads: int) -> Serv
         interface="asgi3",
         proxy_headers=False,
         server_header=False,
+        date_header=False,  # the stock loop would renew it every second; the application sends it
         access_log=False,
         log_config=None,
         backlog=BACKLOG,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
 
 from django.db import DEFAULT_DB_ALIAS, transaction
@@ -13,14 +12,12 @@ from django_q.brokers.redis_broker import Redis
 from django_q.conf import Conf
 from django_q.models import OrmQ
 
-from scheduler.processes import bells
+from scheduler.queues import bells
 
 logger = logging.getLogger(__name__)
 
-STEP = 0.2  # seconds between two checks of the pusher for a stop
-LOOK_ANYWAY = 1.0  # seconds between two polls, as notifications may be lost
-LISTEN_AGAIN = 5.0  # seconds between two attempts to listen, if a listener is lost
-TRY_TO_LISTEN = 3600.0  # seconds between two attempts where none succeeds: each may take seconds
+STEP = 1.0  # seconds between two checks of the pusher for a stop, if it is not notified of it
+LOOK_ANYWAY = 5.0  # seconds between two polls, as notifications may be lost
 
 
 class DatabaseWakeBroker(ORM):  # type: ignore[misc]
@@ -34,16 +31,18 @@ class DatabaseWakeBroker(ORM):  # type: ignore[misc]
 
     def __init__(self, list_key: str | None = None) -> None:
         super().__init__(list_key or Conf.CLUSTER_NAME)
-        self._listener: bells.Listener | None = None
-        self._listens_for = 0  # pid; a listener is not shared with forks
-        self._listen_at = 0.0
+        self._subscription = bells.Subscription(_alias(), self.list_key)
         self._look_at = 0.0
 
     def enqueue(self, task: str) -> int:
         """Store a message, and notify listeners."""
         pk = int(super().enqueue(task))
-        bells.ring(_alias(), self.list_key)
+        self.notify()
         return pk
+
+    def notify(self) -> None:
+        """Let listeners look at the queue now."""
+        bells.ring(_alias(), self.list_key)
 
     def dequeue(self) -> list[tuple[None, str]] | None:
         """Return the oldest message, or None if none arrives within a short time."""
@@ -62,32 +61,22 @@ class DatabaseWakeBroker(ORM):  # type: ignore[misc]
 
     def _is_time_to_look(self) -> bool:
         """Wait briefly for a notification, unless more messages may be queued; return whether to poll."""
+        listener = self._subscription.listener()  # before polling, so that later messages are notified
         if self._look_at == 0.0:
-            self._listen()  # before polling, so that later messages are notified
             return True
-        if self._listener is None:
+        if listener is None:
             time.sleep(Conf.POLL)
-            self._listen()
             return True
         try:
-            return self._listener.wait(STEP) or time.monotonic() >= self._look_at
+            return listener.wait(STEP) or time.monotonic() >= self._look_at
         except OSError:
             logger.warning("the queue can no longer be listened to; it is polled", exc_info=True)
             self.close()
             return True
 
-    def _listen(self) -> None:
-        if self._listens_for != os.getpid():
-            self._listener, self._listens_for, self._listen_at = None, os.getpid(), 0.0
-        if self._listener is None and time.monotonic() >= self._listen_at:
-            self._listener = bells.listen(_alias(), self.list_key)
-            self._listen_at = time.monotonic() + (LISTEN_AGAIN if self._listener else TRY_TO_LISTEN)
-
     def close(self) -> None:
         """Stop listening."""
-        if self._listener is not None:
-            self._listener.close()
-            self._listener = None
+        self._subscription.close()
 
     def queue_size(self) -> int:
         """Return the number of queued messages."""

@@ -14,8 +14,9 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from multiprocessing import connection
 from typing import Any
 
 from django import db
@@ -27,6 +28,8 @@ from django_q.signals import post_spawn
 
 from scheduler import queues
 from scheduler.models import Process
+from scheduler.processes.brokers import DatabaseWakeBroker
+from scheduler.processes.waiting import Waiter
 from scheduler.runner import Spool, hand_ends_to, is_keeper_there
 from scheduler.services import heartbeats, recovery
 
@@ -39,6 +42,8 @@ TIDY_EVERY = 3600.0
 #: Set in shared memory before the first fork; read by the loops of the workers. A plain byte without a lock,
 #: because a process killed while it holds a lock would stop the others.
 _is_stopping = multiprocessing.RawValue("b", 0)
+#: Reading and writing end of a pipe; a byte in it wakes the sentinel when the cluster stops.
+_stop_signal = (-1, -1)
 
 
 def is_stopping() -> bool:
@@ -102,6 +107,28 @@ class FailFastSentinel(stock.Sentinel):  # type: ignore[misc]
         die_with_parent()
         super().start()
 
+    def guard(self) -> None:
+        """Wait until a process ends or the cluster is asked to stop; the stock loop looks five times a second.
+
+        No job of ours has a time limit, which it would count down.
+        """
+        self.start_event.set()
+        while not self.stop_event.is_set():
+            processes = [*self.pool, self.monitor, self.pusher]
+            connection.wait([_stop_signal[0], *(process.sentinel for process in processes)])
+            for process in processes:
+                if not process.is_alive():
+                    self.reincarnate(process)
+        self.stop()
+
+    def stop(self) -> None:
+        """Stop all processes; the pusher is notified, because it may be waiting for messages."""
+        self.event_out.set()
+        with suppress(db.Error):
+            if isinstance(self.broker, DatabaseWakeBroker):
+                self.broker.notify()
+        super().stop()
+
     def spawn_pusher(self) -> Any:
         """Start the pusher, attached to the sentinel."""
         return self.spawn_process(_attached, pusher, self.task_queue, self.event_out, self.broker)
@@ -136,6 +163,8 @@ def run_cluster(*, keeper: int = -1) -> int:
         hand_ends_to(keeper)
         if not is_keeper_there():  # it died before die_with_parent took effect
             return EXIT_FAILED
+    global _stop_signal
+    _stop_signal = os.pipe()
     stock.Sentinel, stock.Stat = FailFastSentinel, _NoStatus
     stopping: list[int] = []
     cluster = stock.Cluster()
@@ -147,13 +176,14 @@ def run_cluster(*, keeper: int = -1) -> int:
     except RuntimeError:
         logger.exception("the cluster could not start")
         return EXIT_FAILED
-    heartbeat = _Heartbeat()
+    waiter, heartbeat = Waiter(), _Heartbeat()
     while cluster.sentinel.is_alive() and not stopping:
-        heartbeat.beat_when_due()
-        time.sleep(0.1)
+        waiter.wait(heartbeat.beat_when_due(), cluster.sentinel.sentinel)
     if not stopping:
         return EXIT_FAILED
     _is_stopping.value = 1
+    cluster.stop_event.set()
+    os.write(_stop_signal[1], b"\0")
     cluster.stop()
     heartbeat.stop()
     return 0
@@ -167,10 +197,16 @@ class _Heartbeat:
         self._due = 0.0
         self._tidy_at = 0.0
 
-    def beat_when_due(self) -> None:
-        """Send a heartbeat; the first also wakes the cluster, for queued executions and orphans."""
-        if time.monotonic() < self._due:
-            return
+    def beat_when_due(self) -> float:
+        """Send a heartbeat when it is due, and return the seconds until the next.
+
+        The first also wakes the cluster, for queued executions and orphans.
+        """
+        if time.monotonic() >= self._due:
+            self._beat()
+        return self._due - time.monotonic()
+
+    def _beat(self) -> None:
         self._due = time.monotonic() + settings.SCHEDULER_HEARTBEAT
         now = datetime.now(UTC)
         try:

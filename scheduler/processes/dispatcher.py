@@ -6,7 +6,6 @@ import logging
 import signal
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from queue import Empty, SimpleQueue
 from time import monotonic
 
 from django.conf import settings
@@ -14,6 +13,8 @@ from django.db import close_old_connections, connection
 
 from scheduler.engine.clocks import StepWatch
 from scheduler.models import Process
+from scheduler.processes.waiting import Waiter
+from scheduler.queues import subscribe_to_plans
 from scheduler.runner import Spool
 from scheduler.services import (
     claims,
@@ -30,7 +31,7 @@ from scheduler.signals import dispatcher_swept
 
 logger = logging.getLogger(__name__)
 
-LONGEST_SLEEP = 1.0  # seconds, so that edits of schedules are noticed
+LONGEST_SLEEP = 1.0  # seconds, while something waits or edits are not notified
 SHORTEST_SLEEP = 0.002
 LONGEST_FAILURE_SLEEP = 5.0
 PRUNE_EVERY = 3600.0
@@ -43,8 +44,8 @@ class Dispatcher:
     def __init__(self) -> None:
         self.spool = Spool(settings.SCHEDULER_SPOOL_DIR)
         self.process: Process | None = None
-        # Unlike an Event, it can be set by a signal handler that interrupts the call waiting for it.
-        self._told_to_stop: SimpleQueue[int] = SimpleQueue()
+        self._stopping: list[int] = []
+        self._plans = subscribe_to_plans()
         # Monotonic times: if the wall clock were set back, nothing would be done for hours.
         self._beat_at = self._sweep_at = self._prune_at = 0.0
         self._has_followed_zones = False
@@ -57,29 +58,38 @@ class Dispatcher:
     def run(self) -> None:
         """Loop until SIGTERM or SIGINT; a failed pass is logged and retried."""
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda received, _frame: self._told_to_stop.put(received))
+            signal.signal(number, lambda received, _frame: self._stopping.append(received))
+        waiter = Waiter()
         logger.info("dispatcher started")
         failure_sleep = 0.2
-        while True:
+        while not self._stopping:
             try:
-                self._pass()
+                listener = self._plans.listener()  # before the pass, so that later edits are notified
+                is_waiting = self._pass()
                 failure_sleep = 0.2
-                sleep = self._until_next_due()
+                sleep = self._until_next_due(is_polling=is_waiting or listener is None)
             except Exception:
                 logger.exception("a pass of the dispatcher failed")
                 self._drop_connection()
                 sleep = failure_sleep = min(2 * failure_sleep, LONGEST_FAILURE_SLEEP)
-            if self._is_stopped_within(sleep):
-                break
+            if not self._stopping:
+                self._sleep(waiter, sleep)
         self._say_goodbye()
+        self._plans.close()
+        waiter.close()
         logger.info("dispatcher stopped")
 
-    def _is_stopped_within(self, seconds: float) -> bool:
-        try:
-            self._told_to_stop.get(timeout=seconds)
-        except Empty:
-            return False
-        return True
+    def _sleep(self, waiter: Waiter, seconds: float) -> None:
+        """Sleep until the time has elapsed, a signal arrives, or the plan changes."""
+        listener = self._plans.listener()
+        if listener is None:
+            waiter.wait(seconds)
+        elif waiter.wait(seconds, listener.fileno()):
+            try:
+                listener.wait(0)
+            except OSError:
+                logger.warning("edits are no longer notified, the plan is polled", exc_info=True)
+                self._plans.close()
 
     def once(self) -> dispatch.DispatchResult:
         """Run one pass with one sweep, for manual use and tests."""
@@ -88,7 +98,8 @@ class Dispatcher:
         self._sweep(datetime.now(UTC), monitor=None)
         return result
 
-    def _pass(self) -> None:
+    def _pass(self) -> bool:
+        """Do what is due; return whether executions wait for a worker."""
         close_old_connections()
         now = datetime.now(UTC)
         self._look_at_clock(now)
@@ -102,7 +113,7 @@ class Dispatcher:
         if monotonic() >= self._sweep_at:
             self._sweep_at = monotonic() + settings.SCHEDULER_SWEEP
             self._sweep(now, monitor=self._heartbeat_monitor)
-        dispatch.wake_waiting(now, older_than=timedelta(seconds=1))
+        return bool(dispatch.wake_waiting(now, older_than=timedelta(seconds=1)))
 
     def _look_at_clock(self, now: datetime) -> None:
         """Replan if the clock was set back, and suspend retention if it was set far ahead."""
@@ -151,12 +162,15 @@ class Dispatcher:
         if pruning.prune(now, seconds=PRUNE_FOR).is_done:
             self._prune_at = monotonic() + PRUNE_EVERY
 
-    def _until_next_due(self) -> float:
+    def _until_next_due(self, *, is_polling: bool) -> float:
+        """Return the seconds until a slot, retry, heartbeat or sweep is due."""
         now = datetime.now(UTC)
         due = dispatch.next_due_at(now)
-        if due is None:
-            return LONGEST_SLEEP
-        return min(max((due - now).total_seconds(), SHORTEST_SLEEP), LONGEST_SLEEP)
+        longest = min(self._beat_at, self._sweep_at) - monotonic()
+        if is_polling:
+            longest = min(longest, LONGEST_SLEEP)
+        until_due = longest if due is None else (due - now).total_seconds()
+        return max(min(until_due, longest), SHORTEST_SLEEP)
 
     def _drop_connection(self) -> None:
         if not connection.in_atomic_block:

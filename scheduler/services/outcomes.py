@@ -20,7 +20,7 @@ from scheduler.engine.retry import RetryPolicy, next_attempt_at
 from scheduler.models import EndedExecution, Execution, ExecutionLog, Run
 from scheduler.models.querysets import Transition
 from scheduler.models.reasons import cancel_columns, reason_columns
-from scheduler.queues import wake_after_commit
+from scheduler.queues import wake_after_commit, wake_dispatchers
 from scheduler.selectors.run_states import RunTask
 from scheduler.services.downstream import follow, lock_downstream
 from scheduler.signals import execution_finished
@@ -102,6 +102,8 @@ def finish(reports: Collection[Report], *, now: datetime) -> set[str]:
         _keep_stored_sizes([r.claimed.execution_id for r in kept if r.log_size is None])
         again = [_retry(r, at) for r in kept if (at := retries[r.claimed.execution_id]) is not None]
         Execution.objects.bulk_create(again)
+        if again:
+            wake_dispatchers()
         outcomes = [r.claimed for r in kept if retries[r.claimed.execution_id] is None]
         queues = settle(
             {c.execution_id: c.task_pk for c in outcomes},

@@ -26,6 +26,7 @@ from scheduler.engine.graphs import find_cycle
 from scheduler.engine.reasons import Code, Reason
 from scheduler.exceptions import ConflictError
 from scheduler.models import Execution, Task, TaskDependency, TaskRevision
+from scheduler.queues import wake_dispatchers
 from scheduler.services.dispatch import record_before_change
 from scheduler.services.downstream import lock_downstream
 from scheduler.services.folders import has_folder
@@ -192,6 +193,7 @@ def write_definitions(
     _write_edges(tasks, definitions)
     _write_revisions(tasks, definitions, user=user)
     tasks_written.send(Task, tasks=tasks)
+    wake_dispatchers()
     return tasks
 
 

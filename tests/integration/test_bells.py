@@ -12,9 +12,9 @@ import psycopg
 import pytest
 from django.db import connection, transaction
 
-from scheduler.processes import bells, brokers
-from scheduler.processes.bells import Listener
 from scheduler.processes.brokers import DatabaseWakeBroker
+from scheduler.queues import bells
+from scheduler.queues.bells import Listener
 
 LONG = 30.0  # seconds; longer than any test waits
 
@@ -146,7 +146,7 @@ def test_a_queue_is_polled_where_no_bell_can_be_hung_up(
     folder = Path(f"{connection.settings_dict['NAME']}-bells")
     shutil.rmtree(folder, ignore_errors=True)
     folder.write_text("no folder")
-    monkeypatch.setattr(brokers, "LISTEN_AGAIN", 0.0)
+    monkeypatch.setattr(bells, "LISTEN_AGAIN", 0.0)
     try:
         broker = DatabaseWakeBroker(queue)
         assert broker.dequeue() is None

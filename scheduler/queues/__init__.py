@@ -11,14 +11,17 @@ from functools import lru_cache
 from time import monotonic
 
 from django.conf import settings
-from django.db import transaction
+from django.db import DEFAULT_DB_ALIAS, transaction
 from django_q.brokers import Broker, get_broker
 from django_q.models import Failure, OrmQ, Schedule, Success
 from django_q.tasks import async_task
 
+from scheduler.queues import bells
+
 logger = logging.getLogger(__name__)
 
 DEFAULT_QUEUE = "default"
+DISPATCHERS = "@dispatchers"  # beside the queues; no queue may have this name
 WORK = "scheduler.jobs.work"
 MAX_PENDING_MESSAGES = 8  # in a queue; a further job would only wait behind them
 #: Models that django-q2 registers in the admin; they must be hidden, because its schedules can run any function.
@@ -70,3 +73,13 @@ def wake_after_commit(queues: Iterable[str], *, count: int = 1) -> None:
     """Wake each of `queues` once the current transaction is committed."""
     for queue in sorted(set(queues)):
         transaction.on_commit(lambda queue=queue: wake(queue, count=count))  # type: ignore[misc]
+
+
+def wake_dispatchers() -> None:
+    """Make dispatchers look at the plan once the current transaction is committed; they look now and then anyway."""
+    bells.ring(DEFAULT_DB_ALIAS, DISPATCHERS)
+
+
+def subscribe_to_plans() -> bells.Subscription:
+    """Return a subscription that is notified by `wake_dispatchers`."""
+    return bells.Subscription(DEFAULT_DB_ALIAS, DISPATCHERS)

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 CHANNEL = "schedsite_queue"
+LISTEN_AGAIN = 5.0  # seconds between two attempts to listen, if a listener is lost
+TRY_TO_LISTEN = 3600.0  # seconds between two attempts where none succeeds: each may take seconds
 HEARD_WITHIN = 2.0  # seconds within which a listener must receive its own notification
 
 
@@ -37,6 +39,9 @@ class Listener(Protocol):
         Raises:
             OSError: notifications can no longer be received.
         """
+
+    def fileno(self) -> int:
+        """Return the descriptor that is readable when notifications may have arrived."""
 
     def close(self) -> None:
         """Release the resources."""
@@ -64,6 +69,31 @@ def listen(alias: str, queue: str) -> Listener | None:
     except OSError:
         logger.warning("queue %s cannot be listened to; it is polled", queue, exc_info=True)
         return None
+
+
+class Subscription:
+    """The listener of one process for one queue, created when it is first needed and again after its loss."""
+
+    def __init__(self, alias: str, queue: str) -> None:
+        self._alias, self._queue = alias, queue
+        self._listener: Listener | None = None
+        self._pid = 0  # a listener is not shared with forks
+        self._try_at = 0.0
+
+    def listener(self) -> Listener | None:
+        """Return the listener, or None where notifications are not available."""
+        if self._pid != os.getpid():
+            self._listener, self._pid, self._try_at = None, os.getpid(), 0.0
+        if self._listener is None and monotonic() >= self._try_at:
+            self._listener = listen(self._alias, self._queue)
+            self._try_at = monotonic() + (LISTEN_AGAIN if self._listener else TRY_TO_LISTEN)
+        return self._listener
+
+    def close(self) -> None:
+        """Stop listening."""
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
 
 
 def _folder(alias: str) -> Path:
@@ -115,6 +145,10 @@ class FifoListener:
         self.fifo.read(1 << 16)
         return True
 
+    def fileno(self) -> int:
+        """Return the descriptor of the FIFO."""
+        return self.fifo.fileno()
+
     def close(self) -> None:
         """Delete the FIFO."""
         self._path.unlink(missing_ok=True)
@@ -153,13 +187,19 @@ class PostgreSQLListener:
         """
         until = monotonic() + seconds
         try:
-            while (left := until - monotonic()) > 0:
+            while True:
+                left = max(until - monotonic(), 0)
                 for found in self.connection.notifies(timeout=left, stop_after=1):
                     if found.payload == payload:
                         return True
+                if not left:
+                    return False
         except self._error as error:
             raise ConnectionError(str(error)) from error
-        return False
+
+    def fileno(self) -> int:
+        """Return the descriptor of the connection."""
+        return self.connection.fileno()
 
     def close(self) -> None:
         """Close the connection."""
