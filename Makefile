@@ -4,13 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(if $(CI),--constraint constraints.txt)
 TEMPLATES := templates notifications/channels
-BENCHMARKS := benchmarks/schedules.py benchmarks/burst.py benchmarks/same_second.py benchmarks/dependencies.py benchmarks/history.py benchmarks/notifications.py benchmarks/refusals.py benchmarks/site.py benchmarks/site_slow_clients.py benchmarks/site_storm.py
+BENCHMARKS := benchmarks/schedules.py benchmarks/burst.py benchmarks/same_second.py benchmarks/dependencies.py benchmarks/history.py benchmarks/idle.py benchmarks/notifications.py benchmarks/refusals.py benchmarks/site.py benchmarks/site_slow_clients.py benchmarks/site_storm.py
 
 # What the tests and the site start, a hundred processes or five, is compiled once and not by each of them.
 unexport PYTHONDONTWRITEBYTECODE
 
 export PORT ?= 8000
-# honcho gives each kind of process a port of its own; links must name that of the site in all of them.
+# Links in messages name the site at this address.
 export SITE_URL ?= http://localhost:$(PORT)
 
 .PHONY: help run test faults browser fuzz lint format bench campaign seeded-bugs findings constraints

@@ -62,7 +62,11 @@ def main() -> int:
 def measure(tree: Path, folder: Path, *, tasks: int, seconds: float) -> dict:
     """Start an installation of `tree`, let it rest, and return CPU and memory by process and in all."""
     env = {
-        **{name: value for name, value in os.environ.items() if not name.startswith(("SCHEDULER_", "DATABASE_"))},
+        **{
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("SCHEDULER_", "DATABASE_"))
+        },
         "SCHEDULER_DATA_DIR": str(folder),
         "SCHEDULER_TASKS_DIR": str(folder / "tasks"),
         "PORT": str(PORT),
@@ -72,7 +76,10 @@ def measure(tree: Path, folder: Path, *, tasks: int, seconds: float) -> dict:
     manage = [sys.executable, "manage.py"]
     (folder / "tasks").mkdir()
     config = folder / "config.json"
-    rows = [{"task_id": f"task_{n}", "task_name": f"Task {n}", "task_exec": "true", "task_schedule": "0 4 1 1 *"} for n in range(tasks)]
+    rows = [
+        {"task_id": f"task_{n}", "task_name": f"Task {n}", "task_exec": "true", "task_schedule": "0 4 1 1 *"}
+        for n in range(tasks)
+    ]
     config.write_text(json.dumps({"tasks": rows}))
     for command in (["migrate", "-v0"], ["import_config", str(config)]):
         subprocess.run([*manage, *command], cwd=tree, env=env, check=True, stdout=subprocess.DEVNULL)
@@ -119,7 +126,7 @@ def kind_of(title: str) -> str:
 def answers(address: str) -> bool:
     """Return whether the site answers."""
     try:
-        with urllib.request.urlopen(address, timeout=5) as answer:  # noqa: S310 - our own site
+        with urllib.request.urlopen(address, timeout=5) as answer:
             return bool(answer.status == 200)
     except OSError:
         return False

@@ -2,7 +2,7 @@
 `python benchmarks/site.py [--tasks 5000] [--executions 2000000] [--repeats 30] [--readers 100] [--seconds 30]`.
 
 A database of its own in a temporary folder. Pages are asked for in process, as the administrator who sees everything;
-the pages are those that tests/site_pages.py knows. The logs are read over HTTP from the server of the Procfile, as the
+the pages are those that tests/site_pages.py knows. The logs are read over HTTP from `manage.py web`, as the
 page of an execution reads them. The result is printed and written to benchmarks/results/site.json.
 """
 
@@ -147,7 +147,7 @@ def static_weight(client: Any) -> int:
 
 @contextmanager
 def web() -> Iterator[str]:
-    """Run the server as the Procfile does, and yield its address."""
+    """Run the server, and yield its address."""
     command = [sys.executable, "manage.py", "web", "--bind", "127.0.0.1:0"]
     with subprocess.Popen(
         command, cwd=ROOT, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True

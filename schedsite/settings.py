@@ -210,9 +210,9 @@ SCHEDULER_QUEUE = env.queue("SCHEDULER_QUEUE", "default")
 SCHEDULER_LOG_LIMIT = env.integer("SCHEDULER_LOG_LIMIT", 1024 * 1024, minimum=1024, maximum=64 * 1024 * 1024)
 SCHEDULER_HISTORY_DAYS = env.integer("SCHEDULER_HISTORY_DAYS", 90, minimum=1, maximum=36_500)
 SCHEDULER_FREE_SPACE = env.integer("SCHEDULER_FREE_SPACE", 500, minimum=0, maximum=1_000_000)
-SCHEDULER_HEARTBEAT = env.number("SCHEDULER_HEARTBEAT", 5, minimum=0.1, maximum=60)
+SCHEDULER_HEARTBEAT = env.number("SCHEDULER_HEARTBEAT", 10, minimum=0.1, maximum=60)
 SCHEDULER_LEASE = env.number("SCHEDULER_LEASE", 30, minimum=0.5, maximum=600)
-SCHEDULER_SWEEP = env.number("SCHEDULER_SWEEP", 5, minimum=0.1, maximum=60)
+SCHEDULER_SWEEP = env.number("SCHEDULER_SWEEP", 10, minimum=0.1, maximum=60)
 SCHEDULER_GRACE = env.number("SCHEDULER_GRACE", 10, minimum=0, maximum=600)
 SCHEDULER_NOTIFY_HOURLY_LIMIT = env.integer("SCHEDULER_NOTIFY_HOURLY_LIMIT", 60, minimum=1, maximum=100_000)
 SCHEDULER_NOTIFY_ATTEMPTS = env.integer("SCHEDULER_NOTIFY_ATTEMPTS", 8, minimum=1, maximum=100)
@@ -277,7 +277,7 @@ if _database["ENGINE"].endswith("sqlite3"):
 
 if REDIS_URL:
     Q_CLUSTER["redis"] = REDIS_URL
-    Q_CLUSTER["broker_class"] = "scheduler.processes.brokers.RedisWakeBroker"
+    Q_CLUSTER["broker_class"] = "scheduler.processes.redis_broker.RedisWakeBroker"
 else:
     Q_CLUSTER["orm"] = "default"
     Q_CLUSTER["broker_class"] = "scheduler.processes.brokers.DatabaseWakeBroker"

@@ -15,7 +15,7 @@ from schedsite.web.connections import Connections, Limits, protocol_of
 
 BACKLOG = 2048
 KEEP_ALIVE_S = 5
-STOP_S = 3  # honcho kills processes after five seconds
+STOP_S = 3  # `manage.py start` kills processes after five seconds
 LARGEST_HEAD = 32 * 1024
 OTHER_FILES = 128  # reserve for threads, database and log
 

@@ -1,4 +1,4 @@
-"""django-q2 brokers that deliver wake-ups at most once and without delay."""
+"""The django-q2 broker of a queue in the database: wake-ups are delivered at most once and without delay."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import logging
 import time
 
 from django.db import DEFAULT_DB_ALIAS, transaction
-from django.utils.crypto import salted_hmac
 from django_q.brokers.orm import ORM
-from django_q.brokers.redis_broker import Redis
 from django_q.conf import Conf
 from django_q.models import OrmQ
 
@@ -85,15 +83,3 @@ class DatabaseWakeBroker(ORM):  # type: ignore[misc]
 
 def _alias() -> str:
     return Conf.ORM or DEFAULT_DB_ALIAS
-
-
-class RedisWakeBroker(Redis):  # type: ignore[misc]
-    """The stock Redis broker, which delivers at most once: a popped message is deleted.
-
-    The name of its list contains the installation's name, derived from the message signing key. Otherwise two
-    installations that share a Redis would take each other's wake-ups.
-    """
-
-    def __init__(self, list_key: str | None = None) -> None:
-        installation = salted_hmac("scheduler.processes.brokers", "", secret=Conf.SECRET_KEY).hexdigest()[:16]
-        super().__init__(f"{installation}:{list_key or Conf.CLUSTER_NAME}")

@@ -7,7 +7,6 @@ that keep working when its sentinel dies. Here the unexpected death of any proce
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import multiprocessing
 import os
@@ -29,39 +28,44 @@ from django_q.signals import post_spawn
 from scheduler import queues
 from scheduler.models import Process
 from scheduler.processes.brokers import DatabaseWakeBroker
+from scheduler.processes.forks import EXIT_FAILED, die_with
 from scheduler.processes.waiting import Waiter
 from scheduler.runner import Spool, hand_ends_to, is_keeper_there
 from scheduler.services import heartbeats, recovery
 
 logger = logging.getLogger(__name__)
 
-EXIT_FAILED = 70  # EX_SOFTWARE of sysexits.h
-PR_SET_PDEATHSIG = 1
 TIDY_EVERY = 3600.0
-
-#: Set in shared memory before the first fork; read by the loops of the workers. A plain byte without a lock,
-#: because a process killed while it holds a lock would stop the others.
-_is_stopping = multiprocessing.RawValue("b", 0)
-#: Reading and writing end of a pipe; a byte in it wakes the sentinel when the cluster stops.
-_stop_signal = (-1, -1)
-
-
-def is_stopping() -> bool:
-    """Return whether the cluster of this process was asked to stop."""
-    return bool(_is_stopping.value)
-
 
 WORK, OTHER = "work", "other"
 WAIT_FOR_PERMIT = 0.2  # seconds; an ending supervisor may have looked for work just before a wake-up was sent
 
-#: A cluster has one process more than `SCHEDULER_WORKERS`. Executions may occupy all but one process for as long as
-#: work is queued, other jobs (sending notifications) only one, so that neither blocks the other. Created before the
-#: first fork and shared by all processes of the cluster; the death of any of them ends them all, so that no permit is
-#: lost.
-_permits = {
-    WORK: multiprocessing.get_context("fork").Semaphore(settings.SCHEDULER_WORKERS),
-    OTHER: multiprocessing.get_context("fork").Semaphore(1),
-}
+
+class _Shared:
+    """What the processes of a cluster share; created before the first of them is forked.
+
+    Attributes:
+        is_stopping: set when the cluster is asked to stop; read by the loops of the workers. A plain byte without a
+            lock, because a process killed while it holds a lock would stop the others.
+        stop_signal: reading and writing end of a pipe; a byte in it wakes the sentinel when the cluster stops.
+        permits: a cluster has one process more than `SCHEDULER_WORKERS`. Executions may occupy all but one process for
+            as long as work is queued, other jobs (sending notifications) only one, so that neither blocks the other.
+            The death of any process ends them all, so that no permit is lost.
+    """
+
+    def __init__(self) -> None:
+        context = multiprocessing.get_context("fork")
+        self.is_stopping = multiprocessing.RawValue("b", 0)
+        self.stop_signal = os.pipe()
+        self.permits = {WORK: context.Semaphore(settings.SCHEDULER_WORKERS), OTHER: context.Semaphore(1)}
+
+
+_shared: _Shared | None = None  # outside of a cluster, as in tests, nothing is shared
+
+
+def is_stopping() -> bool:
+    """Return whether the cluster of this process was asked to stop."""
+    return _shared is not None and bool(_shared.is_stopping.value)
 
 
 @contextmanager
@@ -70,21 +74,21 @@ def job_permit(kind: str) -> Iterator[bool]:
 
     A job without a permit has nothing to do: the jobs with a permit process all pending work.
     """
-    is_free = _permits[kind].acquire(timeout=WAIT_FOR_PERMIT)
+    if _shared is None:
+        yield True
+        return
+    is_free = _shared.permits[kind].acquire(timeout=WAIT_FOR_PERMIT)
     try:
         yield is_free
     finally:
         if is_free:
-            _permits[kind].release()
+            _shared.permits[kind].release()
 
 
 def die_with_parent(*_args: Any, **_kwargs: Any) -> None:
-    """Ask the kernel to kill this process when its parent dies (prctl(2)): no orphans that keep pulling work."""
+    """End this process with its parent: no orphans that keep pulling work."""
     forked_by = multiprocessing.parent_process()  # it may have died before this process first ran
-    parent = os.getppid() if forked_by is None else forked_by.pid
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it died before the request
-        os._exit(EXIT_FAILED)
+    die_with((forked_by and forked_by.pid) or os.getppid())
 
 
 def _attached(target: Callable[..., None], *args: Any) -> None:
@@ -104,6 +108,8 @@ class FailFastSentinel(stock.Sentinel):  # type: ignore[misc]
 
     def start(self) -> None:
         """Attach to the main process, then start the others."""
+        assert _shared is not None  # noqa: S101 - `run_cluster` creates it
+        self._stop_signal = _shared.stop_signal[0]
         die_with_parent()
         super().start()
 
@@ -115,7 +121,7 @@ class FailFastSentinel(stock.Sentinel):  # type: ignore[misc]
         self.start_event.set()
         while not self.stop_event.is_set():
             processes = [*self.pool, self.monitor, self.pusher]
-            connection.wait([_stop_signal[0], *(process.sentinel for process in processes)])
+            connection.wait([self._stop_signal, *(process.sentinel for process in processes)])
             for process in processes:
                 if not process.is_alive():
                     self.reincarnate(process)
@@ -163,8 +169,8 @@ def run_cluster(*, keeper: int = -1) -> int:
         hand_ends_to(keeper)
         if not is_keeper_there():  # it died before die_with_parent took effect
             return EXIT_FAILED
-    global _stop_signal
-    _stop_signal = os.pipe()
+    global _shared
+    _shared = _Shared()
     stock.Sentinel, stock.Stat = FailFastSentinel, _NoStatus
     stopping: list[int] = []
     cluster = stock.Cluster()
@@ -181,9 +187,9 @@ def run_cluster(*, keeper: int = -1) -> int:
         waiter.wait(heartbeat.beat_when_due(), cluster.sentinel.sentinel)
     if not stopping:
         return EXIT_FAILED
-    _is_stopping.value = 1
+    _shared.is_stopping.value = 1
     cluster.stop_event.set()
-    os.write(_stop_signal[1], b"\0")
+    os.write(_shared.stop_signal[1], b"\0")
     cluster.stop()
     heartbeat.stop()
     return 0

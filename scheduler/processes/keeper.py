@@ -2,7 +2,8 @@
 
 It outlives the processes of its cluster, so that output and exit codes of commands are not lost with a worker. If it is
 stopped while commands run, it leaves a holder process, which moves their output to the spool until the next keeper
-takes the pipes over. It does not import Django, because it must survive failures of everything else.
+takes the pipes over. It forks the cluster, so that both share the memory of what was loaded, but uses neither Django
+nor the database itself, because it must survive failures of everything else.
 """
 
 from __future__ import annotations
@@ -14,13 +15,15 @@ import resource
 import select
 import signal
 import socket
-import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
-from schedsite.hidden_environment import handed_over
+import setproctitle
+
 from schedsite.private_files import started_umask
+from scheduler.processes.forks import Fork, forked
 from scheduler.runner.output import LogReader, Pump
 from scheduler.runner.pipes import DROP, Pipe, open_pipe_ends
 from scheduler.runner.process_table import started_ticks, zombie
@@ -41,26 +44,24 @@ class Keeper:
     """Restarts one cluster until it is asked to stop.
 
     Args:
-        command: starts the cluster; the descriptor number of a socket is appended.
-        env: its environment.
+        run_cluster: runs the cluster in a process of its own; called with the descriptor of a socket to the keeper,
+            returns the exit code.
         say: called with each line for the operator.
     """
 
     def __init__(
         self,
         spool: Spool,
-        command: list[str],
+        run_cluster: Callable[[int], int],
         *,
-        env: Mapping[str, str],
         log_limit: int,
         say: Callable[[str], object],
     ) -> None:
         self._spool = spool
-        self._command = command
-        self._env = dict(env)
+        self._run_cluster = run_cluster
         self._log_limit = log_limit
         self._say = say
-        self._cluster: subprocess.Popen[bytes] | None = None
+        self._cluster: Fork | None = None
         self._stopping: list[int] = []  # not an Event: a signal may interrupt the handler of another one
         self._pipes: dict[int, Pipe] = {}
         self._former: set[int] = set()  # pipes of clusters that ended
@@ -85,21 +86,10 @@ class Keeper:
         code = 0
         while not self._stopping:
             started = time.monotonic()
-            # Its own process group: Ctrl-C reaches this process only, which stops the cluster in order.
-            with handed_over(self._env) as (shown, descriptor):
-                self._cluster = subprocess.Popen(
-                    [*self._command, str(self._theirs.fileno())],
-                    process_group=0,
-                    env=shown,
-                    pass_fds=[self._theirs.fileno(), descriptor],
-                    umask=started_umask(),
-                )
-            resource.prlimit(self._cluster.pid, resource.RLIMIT_NOFILE, allowed)
-            if self._stopping:
-                self._cluster.send_signal(signal.SIGTERM)
-            while self._cluster.returncode is None:
+            cluster = self._fork_cluster(allowed)
+            while cluster.returncode is None:
                 self._turn(LOOK_AROUND)
-            code = self._cluster.returncode
+            code = cluster.returncode
             self._receive()
             self._former.update(self._pipes)
             if self._stopping:
@@ -112,6 +102,29 @@ class Keeper:
                 self._turn(left)
         self._leave()
         return 0 if code in (0, -signal.SIGTERM) else code
+
+    def _fork_cluster(self, allowed: tuple[int, int]) -> Fork:
+        """Fork the cluster and return it; it has the limits and the umask that this process was started with."""
+        with forked() as child:
+            if child is None:
+                self._become_cluster(allowed)
+        self._cluster = child
+        if self._stopping:
+            child.send_signal(signal.SIGTERM)
+        return child
+
+    def _become_cluster(self, allowed: tuple[int, int]) -> NoReturn:
+        # Its own process group: Ctrl-C reaches the keeper only, which stops the cluster in order.
+        os.setpgid(0, 0)
+        resource.setrlimit(resource.RLIMIT_NOFILE, allowed)
+        os.umask(started_umask())
+        self._poller.close()
+        for end in (self._mine, self._woken, self._waker):
+            end.close()
+        for pipe in (*self._pipes.values(), *self._dropped.values()):
+            pipe.close()
+        setproctitle.setproctitle("schedsite cluster")
+        os._exit(self._run_cluster(self._theirs.fileno()))
 
     def _listen(self) -> None:
         """Install signal handlers; stop signals are passed on to the cluster."""

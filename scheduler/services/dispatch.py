@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from django.db import IntegrityError, InterfaceError, OperationalError, transaction
-from django.db.models import Min
+from django.db.models import Min, Q
 
 from scheduler import failpoints
 from scheduler.choices import MisfirePolicy, Status, Trigger, TriggerRule
@@ -320,12 +320,9 @@ def wake_waiting(now: datetime, *, older_than: timedelta) -> set[str]:
     """Wake and return each queue with due executions that have been unclaimed for `older_than`."""
     waiting = Execution.objects.filter(status=Status.QUEUED)
     # Executions queued before a clock was set back, or by a clock that is ahead, have a `queued_at` in the future.
-    fresh = waiting.filter(not_before=None).exclude(queued_at__gt=now - older_than, queued_at__lte=now)
-    retries = waiting.filter(not_before__lte=now)
-    queues = {
-        *fresh.values_list("queue", flat=True).distinct(),
-        *retries.values_list("queue", flat=True).distinct(),
-    }
+    is_fresh = Q(queued_at__gt=now - older_than, queued_at__lte=now)
+    due = waiting.filter((Q(not_before=None) & ~is_fresh) | Q(not_before__lte=now))
+    queues = set(due.values_list("queue", flat=True).distinct())
     for queue in queues:
         wake(queue)
     return queues

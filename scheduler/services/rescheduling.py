@@ -120,7 +120,10 @@ def reschedule_broken(now: datetime) -> None:
     a restored backup or another tool, or had an unreadable schedule; they continue once it can be read.
     """
     enabled = Task.objects.filter(enabled=True)
-    enabled.exclude(schedule_error="").filter(next_run_at__isnull=False).update(schedule_error="")
+    is_set_aside = ~Q(schedule_error="") & Q(next_run_at__isnull=False)
+    if not enabled.filter(is_set_aside | (Q(next_run_at=None) & ~Q(schedule=""))).exists():
+        return
+    enabled.filter(is_set_aside).update(schedule_error="")
     for task in enabled.filter(next_run_at=None).exclude(schedule="")[:1000]:
         try:
             slot, error = first_slot(task, now), ""

@@ -168,5 +168,5 @@ def test_start_that_is_ended_when_it_has_hardly_begun_leaves_nothing_behind(
         raise
 
     assert b"Traceback" not in said
-    assert said.count(b" started (pid=") == said.count(b" stopped (rc=") == 3
+    assert said.count(b" started (pid=") == said.count(b" stopped (code=") == 3
     assert start.returncode == 128 + number

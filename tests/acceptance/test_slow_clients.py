@@ -1,8 +1,7 @@
-"""The web process of the Procfile, while hundreds of slow clients hold its connections."""
+"""The web process, while hundreds of slow clients hold its connections."""
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import socket
@@ -12,7 +11,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -43,17 +41,14 @@ SENT_BY_CLIENTS = {
 
 
 class Web:
-    """The web process, as the Procfile starts it."""
+    """The web process, as units start it."""
 
     def __init__(self, stack: Stack, **more: str) -> None:
         self.port = free_port()
-        command = re.search(r"^web: (.+)$", (ROOT / "Procfile").read_text(), re.M)
-        assert command is not None
-        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         self.process = subprocess.Popen(
-            ["/bin/sh", "-c", command[1]],
+            [sys.executable, "manage.py", "web"],
             cwd=ROOT,
-            env={**stack.env, "PATH": path, "PORT": str(self.port), **more},
+            env={**stack.env, "PORT": str(self.port), **more},
             stdout=stack.log,
             stderr=stack.log,
             process_group=0,
@@ -129,7 +124,7 @@ def test_the_site_ends_soon_though_connections_are_open(web: Web, number: signal
         web.process.send_signal(number)
 
         assert web.process.wait(20) == 0
-    assert time.monotonic() - began < 4.5  # honcho kills after five
+    assert time.monotonic() - began < 4.5  # `manage.py start` kills after five
 
 
 def test_a_port_that_is_taken_ends_the_site_with_a_sentence(web: Web, stack: Stack) -> None:
@@ -191,6 +186,5 @@ def test_headers_of_clients_change_no_page(web: Web) -> None:
     assert different == []
 
 
-def test_the_units_start_the_site_as_the_procfile_does() -> None:
-    assert "web: exec python manage.py web\n" in (ROOT / "Procfile").read_text()
+def test_the_units_start_this_web_process() -> None:
     assert "/.venv/bin/python manage.py web\n" in (ROOT / "docs" / "operations.md").read_text()

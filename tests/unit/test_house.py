@@ -1,4 +1,4 @@
-"""The files that start and check the house: Makefile, Procfile, .ci/run and the sample tasks."""
+"""The files that start and check the house: Makefile, .ci/run and the sample tasks."""
 
 from __future__ import annotations
 
@@ -61,15 +61,6 @@ def test_make_bench_runs_every_benchmark() -> None:
     runnable = [path for path in (ROOT / "benchmarks").glob("*.py") if "__main__" in path.read_text()]
 
     assert sorted(listed.split()) == sorted(str(path.relative_to(ROOT)) for path in runnable)
-
-
-def test_procfile_starts_site_dispatcher_and_worker_on_loopback() -> None:
-    lines = (ROOT / "Procfile").read_text(encoding="utf-8").splitlines()
-    commands = dict(line.split(": ", 1) for line in lines)
-
-    assert list(commands) == ["web", "dispatcher", "worker"]
-    assert all(command.startswith("exec ") for command in commands.values())
-    assert commands["web"] == "exec python manage.py web"  # on loopback unless it is told otherwise
 
 
 def test_ci_script_is_executable_and_ends_with_the_tests() -> None:

@@ -69,6 +69,7 @@ KNOW_DJANGO_Q = {
     "scheduler.queues",
     "scheduler.processes.brokers",
     "scheduler.processes.cluster",
+    "scheduler.processes.redis_broker",
     "scheduler.admin",
 }
 PURE = ("scheduler.engine", "scheduler.runner", "notifications.engine")
