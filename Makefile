@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(if $(CI),--constraint constraints.txt)
 TEMPLATES := templates notifications/channels
-BENCHMARKS := benchmarks/schedules.py benchmarks/burst.py benchmarks/same_second.py benchmarks/dependencies.py benchmarks/history.py benchmarks/idle.py benchmarks/notifications.py benchmarks/refusals.py benchmarks/site.py benchmarks/site_slow_clients.py benchmarks/site_storm.py
+BENCHMARKS := benchmarks/schedules.py benchmarks/burst.py benchmarks/same_second.py benchmarks/dependencies.py benchmarks/history.py benchmarks/idle.py benchmarks/metrics.py benchmarks/notifications.py benchmarks/refusals.py benchmarks/site.py benchmarks/site_slow_clients.py benchmarks/site_storm.py
 
 # What the tests and the site start, a hundred processes or five, is compiled once and not by each of them.
 unexport PYTHONDONTWRITEBYTECODE

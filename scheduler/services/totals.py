@@ -18,7 +18,7 @@ from scheduler.choices import RAN, Trigger
 from scheduler.engine.histograms import DURATION_BOUNDS, LATENESS_BOUNDS, bound_of
 from scheduler.models import BucketTotal, EndedExecution, Execution, ExecutionTotal
 
-STEP = 2000  # SQLite has one writer: a step takes some milliseconds
+STEP = 1000  # SQLite has one writer: a step takes some milliseconds
 MOST_STEPS = 50  # of one call
 DURATION, LATENESS = "duration", "lateness"
 

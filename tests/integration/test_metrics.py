@@ -31,7 +31,7 @@ from tests.simulation import Engine, F, S
 from tests.support.rows import add_executions
 from tests.support.scrapes import Scrape, scrape
 
-QUERIES = 18
+QUERIES = 15
 ELSEWHERE = "203.0.113.9"
 PROMETHEUS = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.2,*/*;q=0.1"
 

@@ -27,6 +27,7 @@ JOINS = "tests/faults/test_joins.py"
 API = "tests/integration/test_api.py"
 CHANNEL_WEBHOOK = "tests/integration/test_channel_webhook.py"
 EVERY_ROUTE = "tests/integration/test_every_route.py"
+METRICS_ACCESS = "tests/integration/test_metrics_access.py"
 LOGIN_LIMITS = "tests/integration/test_login_limits.py"
 NOTIFY_OUTBOX = "tests/integration/test_notify_outbox.py"
 NOTIFY_SENDING = "tests/integration/test_notify_sending.py"
@@ -38,6 +39,7 @@ SECRETS_OF_CHANNELS = "tests/integration/test_secrets_of_channels.py"
 SERVER_ERRORS = "tests/integration/test_server_errors.py"
 SESSIONS = "tests/integration/test_sessions.py"
 SITE_PAGES = "tests/integration/test_site_pages.py"
+TOTALS = "tests/integration/test_totals.py"
 WEB_SERVER = "tests/integration/test_web_server.py"
 CONFIG_SIZES = "tests/unit/test_config_sizes.py"
 ENGINE_LIMITS = "tests/unit/test_engine_limits.py"
@@ -57,6 +59,10 @@ BUGS = (
     Bug("viewers run and pause", "scheduler/admin/tasks.py", 'bool(request.user.has_perm("scheduler.run_task"))', "True", f"{EVERY_ROUTE}::test_an_account_without_a_role_sees_and_does_nothing"),
     Bug("a page without the login", "scheduler/admin/tasks.py", "site(overview_part)", "overview_part", f"{EVERY_ROUTE}::test_nobody_sees_or_does_anything_without_a_login"),
     Bug("a page without its permission", "scheduler/views/system.py", 'require(request, "view_process")', "pass", f"{EVERY_ROUTE}::test_an_account_without_a_role_sees_and_does_nothing"),
+    Bug("metrics for accounts without a role", "scheduler/api/metrics/view.py", " and request.user.has_perms([VIEW_TASK, VIEW_EXECUTION])", "", f"{METRICS_ACCESS}::test_from_elsewhere_nobody_reads_it_without_a_token"),
+    Bug("metrics for whoever a proxy on the host forwards", "schedsite/forwarded.py", "was_forwarded(request) or address is None", "address is None", f"{METRICS_ACCESS}::test_what_a_proxy_on_this_host_forwards_is_not_from_this_host"),
+    Bug("metrics for whoever names the host of the site", "schedsite/forwarded.py", "is_loopback and validate_host(split_domain_port(request.get_host())[0], LOOPBACK_HOSTS)", "is_loopback", f"{METRICS_ACCESS}::test_a_proxy_without_headers_is_known_by_the_host_that_it_passes_on_or_its_protocol"),
+    Bug("ended executions are counted again and again", "scheduler/services/totals.py", "EndedExecution.objects.filter(pk__in=[pk for pk, _, _ in ended]).delete()", "pass", f"{TOTALS}::test_counting_twice_counts_once"),
     Bug("the description of the API for everybody", "schedsite/urls.py", "SpectacularAPIView.as_view(permission_classes=[IsAuthenticated])", "SpectacularAPIView.as_view(permission_classes=[])", f"{EVERY_ROUTE}::test_nobody_sees_or_does_anything_without_a_login"),
     Bug("a form that other sites can send", "scheduler/admin/tasks.py", "site(require_POST(self.pause))", 'site(__import__("django.views.decorators.csrf", fromlist=["*"]).csrf_exempt(require_POST(self.pause)))', f"{EVERY_ROUTE}::test_no_form_is_taken_from_another_site"),
     Bug("admins manage owners", "scheduler/services/grants.py", "    if target.is_superuser:\n        return False\n", "    if target.is_superuser:\n        return True\n", f"{RIGHTS}::test_admin_cannot_change_delete_or_reset_a_superuser"),
