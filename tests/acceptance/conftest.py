@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
 
 from tests.conftest import is_required
 
@@ -51,6 +52,7 @@ def page(live_server: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         page.wait_for_url(f"{live_server.url}/admin/")
         yield page
         browser.close()
+        connection.close()  # while Playwright's loop runs, this thread has another one than afterwards
     assert complaints == []
 
 
