@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 HANDED_OVER = "SCHEDSITE_ENVIRONMENT"
-MARKER = "SCHEDSITE_CLAIM"  # the same as in scheduler.runner.process_table
+MARKER = "SCHEDSITE_CLAIM"  # the same as in scheduler.runner.contracts
 SECRETS = (
     "SECRET_KEY",
     "DATABASE_URL",

@@ -24,10 +24,11 @@ import setproctitle
 
 from schedsite.private_files import started_umask
 from scheduler.processes.forks import Fork, forked
+from scheduler.runner.contracts import HOLDERS, LONGEST_MESSAGE, OUT, Note, dropped_inode
 from scheduler.runner.output import LogReader, Pump
-from scheduler.runner.pipes import DROP, Pipe, open_pipe_ends
+from scheduler.runner.pipes import Pipe, open_pipe_ends
 from scheduler.runner.process_table import started_ticks, zombie
-from scheduler.runner.spool import Note, Spool, boot_id
+from scheduler.runner.spool import Spool, boot_id, note_of
 
 PR_SET_NAME, PR_SET_CHILD_SUBREAPER = 15, 36
 RESTART_WAIT = 0.2
@@ -163,14 +164,15 @@ class Keeper:
         """Receive the read ends that workers send, and release those that are no longer needed."""
         while True:
             try:
-                message, descriptors, _, _ = socket.recv_fds(self._mine, 64, 1)
+                message, descriptors, _, _ = socket.recv_fds(self._mine, LONGEST_MESSAGE, 1)
             except BlockingIOError:
                 return
             for descriptor in descriptors:
                 pipe = Pipe(descriptor)
                 self._pipes[pipe.inode] = pipe
-            if message.startswith(DROP[:5]):
-                self._drop(int(message[5:]))
+            inode = dropped_inode(message)
+            if inode is not None:
+                self._drop(inode)
 
     def _drop(self, inode: int) -> None:
         """Close a pipe once it has no writers; until then discard its output."""
@@ -239,7 +241,7 @@ class Keeper:
             if inode not in noted:
                 self._drop(inode)
                 continue
-            path = self._spool.path(*noted[inode], "out")
+            path = self._spool.path(*noted[inode], OUT)
             reader = LogReader(path, self._pipes[inode], log_limit=self._log_limit)
             with contextlib.suppress(OSError):  # moved by another process, or the spool is missing
                 reading.add(reader)
@@ -256,7 +258,7 @@ class Keeper:
             _hold(reading)
         folder = _holders(self._spool)
         folder.mkdir(mode=0o700, exist_ok=True)
-        (folder / str(pid)).write_bytes(bytes(Note.of(pid, 0)))
+        (folder / str(pid)).write_bytes(bytes(note_of(pid, 0)))
 
 
 def _hold(reading: Pump) -> None:
@@ -277,7 +279,7 @@ def _hold(reading: Pump) -> None:
 
 
 def _holders(spool: Spool) -> Path:
-    return spool.root / "holders"
+    return spool.root / HOLDERS
 
 
 def _end(holder: Note) -> None:

@@ -6,6 +6,8 @@ from django.utils.crypto import salted_hmac
 from django_q.brokers.redis_broker import Redis
 from django_q.conf import Conf
 
+from scheduler.queues.contracts import redis_list
+
 
 class RedisWakeBroker(Redis):  # type: ignore[misc]
     """The stock Redis broker, which delivers at most once: a popped message is deleted.
@@ -16,4 +18,4 @@ class RedisWakeBroker(Redis):  # type: ignore[misc]
 
     def __init__(self, list_key: str | None = None) -> None:
         installation = salted_hmac("scheduler.processes.brokers", "", secret=Conf.SECRET_KEY).hexdigest()[:16]
-        super().__init__(f"{installation}:{list_key or Conf.CLUSTER_NAME}")
+        super().__init__(redis_list(installation, list_key or Conf.CLUSTER_NAME))

@@ -17,12 +17,11 @@ from django_q.models import Failure, OrmQ, Schedule, Success
 from django_q.tasks import async_task
 
 from scheduler.queues import bells
+from scheduler.queues.contracts import DISPATCHERS, WORK
 
 logger = logging.getLogger(__name__)
 
 DEFAULT_QUEUE = "default"
-DISPATCHERS = "@dispatchers"  # beside the queues; no queue may have this name
-WORK = "scheduler.jobs.work"
 MAX_PENDING_MESSAGES = 8  # in a queue; a further job would only wait behind them
 #: Models that django-q2 registers in the admin; they must be hidden, because its schedules can run any function.
 QUEUE_MODELS = (Schedule, Success, Failure, OrmQ)

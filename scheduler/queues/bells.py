@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING, Protocol
 
 from django.db import connections, transaction
 
+from scheduler.queues.contracts import BELL, BELL_CHANNEL, bells_folder, fifo_name, queue_of_fifo
+
 if TYPE_CHECKING:
     from psycopg import Connection
 
 logger = logging.getLogger(__name__)
 
-CHANNEL = "schedsite_queue"
 LISTEN_AGAIN = 5.0  # seconds between two attempts to listen, if a listener is lost
 TRY_TO_LISTEN = 3600.0  # seconds between two attempts where none succeeds: each may take seconds
 HEARD_WITHIN = 2.0  # seconds within which a listener must receive its own notification
@@ -52,7 +53,7 @@ def ring(alias: str, queue: str) -> None:
     connection = connections[alias]
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_notify(%s, %s)", [CHANNEL, queue])
+            cursor.execute("SELECT pg_notify(%s, %s)", [BELL_CHANNEL, queue])
     else:
         transaction.on_commit(lambda: _ring_fifos(_folder(alias), queue), using=alias)
 
@@ -97,13 +98,13 @@ class Subscription:
 
 
 def _folder(alias: str) -> Path:
-    return Path(f"{connections[alias].settings_dict['NAME']}-bells")
+    return Path(bells_folder(connections[alias].settings_dict["NAME"]))
 
 
 def _ring_fifos(folder: Path, queue: str) -> None:
     with contextlib.suppress(OSError):  # no listener ever, or none that this process may notify
         for entry in os.scandir(folder):
-            if entry.name.rpartition(".")[0] == queue:
+            if queue_of_fifo(entry.name) == queue:
                 _ring_fifo(entry.path)
 
 
@@ -116,7 +117,7 @@ def _ring_fifo(path: str) -> None:
                 os.unlink(path)  # noqa: PTH108 - a text of scandir
         return
     try:
-        os.write(descriptor, b"\0")
+        os.write(descriptor, BELL)
     except (BlockingIOError, BrokenPipeError):
         pass  # full of notifications, or the listener has just died
     finally:
@@ -129,7 +130,7 @@ class FifoListener:
     def __init__(self, folder: Path, queue: str) -> None:
         folder.mkdir(mode=0o700, exist_ok=True)
         name = uuid.uuid4().hex
-        draft, self._path = folder / f".{name}", folder / f"{queue}.{name}"
+        draft, self._path = folder / f".{name}", folder / fifo_name(queue, name)
         os.mkfifo(draft, 0o600)
         # Also opened for writing: otherwise each writer that closes would cause an end of file.
         descriptor = os.open(draft, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -171,7 +172,7 @@ class PostgreSQLListener:
         parameters = {**connections[alias].get_connection_params(), "autocommit": True}
         try:
             self.connection: Connection = psycopg.connect(**parameters)
-            self.connection.execute(f"LISTEN {CHANNEL}")
+            self.connection.execute(f"LISTEN {BELL_CHANNEL}")
         except self._error as error:
             raise ConnectionError(str(error)) from error
 

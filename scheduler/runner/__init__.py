@@ -11,14 +11,14 @@ from scheduler.runner.command import (
     RunningCommand,
     adopt,
 )
+from scheduler.runner.contracts import MARKER, Note
 from scheduler.runner.env_file import read_env_file
 from scheduler.runner.environment import command_environment, with_python
 from scheduler.runner.interpreters import interpreter_of_task, own_interpreter
 from scheduler.runner.masking import Secrets, secrets_of
 from scheduler.runner.output import Chunk, LogReader, Pump
 from scheduler.runner.pipes import Pipe, Pipes, hand_ends_to, is_keeper_there, open_pipes
-from scheduler.runner.process_table import MARKER
-from scheduler.runner.spool import Note, Spool
+from scheduler.runner.spool import Spool
 from scheduler.runner.starting import StartError, let_commands_be_interrupted, start
 
 __all__ = [

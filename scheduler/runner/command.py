@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
+from scheduler.runner.contracts import FIRST_SIGNAL, SHELL, Note
 from scheduler.runner.pipes import Pipe
 from scheduler.runner.process_table import (
     Entry,
@@ -21,7 +22,7 @@ from scheduler.runner.process_table import (
     started_ticks,
     zombie,
 )
-from scheduler.runner.spool import FIRST_SIGNAL, Note, Spool, boot_id
+from scheduler.runner.spool import Spool, boot_id
 
 UNKILLABLE_AFTER = 10.0  # seconds after SIGKILL: survivors belong to another user or hang in the kernel
 REAPED_WITHIN = 5.0  # seconds; the keeper publishes the code of a shell that it reaps
@@ -225,7 +226,7 @@ class RunningCommand:
 
 def adopt(spec: CommandSpec, spool: Spool) -> RunningCommand | Exit | NeverStarted:
     """Adopt a command whose worker died, or return how it ended. Elapsed time counts towards its timeout."""
-    path = spool.path(spec.execution_id, spec.claim, "shell")
+    path = spool.path(spec.execution_id, spec.claim, SHELL)
     if not os.path.lexists(path):
         # The shell, if it exists, has not begun the command. The first process to create this file decides.
         with contextlib.suppress(OSError):

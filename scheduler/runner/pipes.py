@@ -18,9 +18,10 @@ import sys
 import termios
 from collections.abc import Collection, Iterator
 
+from scheduler.runner.contracts import TAKE, drop_message
+
 KEPT_FREE = 128  # maximum number of pipes kept for reuse
 PIPE = re.compile(r"pipe:\[(\d+)\]")
-TAKE, DROP = b"take", b"drop %d"  # messages from a worker to the keeper; TAKE carries a descriptor
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _keeper: socket.socket | None = None
@@ -105,7 +106,7 @@ class Pipes:
             return
         if _keeper is not None:
             with contextlib.suppress(OSError):  # it died, which ends this process at once
-                _keeper.send(DROP % pipe.inode)
+                _keeper.send(drop_message(pipe.inode))
         pipe.close()
 
     def close(self) -> None:

@@ -9,7 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
 
-MARKER = "SCHEDSITE_CLAIM"
+from scheduler.runner.contracts import MARKER
+
 LOOK_EVERY = 0.05
 SHARE_OF_TIME = 10  # scanning takes at most one tenth of the time, whatever the number of processes
 

@@ -6,6 +6,8 @@ import functools
 import re
 import shlex
 
+from scheduler.runner.contracts import EXIT, NEVER
+
 LONGEST_PLAIN = 4096  # characters; the text and the code before it must fit into one argument on Linux
 
 # A word without shell syntax except variables: no substitution, no operator, no pattern.
@@ -27,13 +29,14 @@ _SHELL_WORDS = """
 
 # Executed before the command: wait for a line from the worker, sent once the pid is on disk, where an adopter finds it.
 # A worker that dies closes its end of the pipe.
-_WAIT = "read _||{{ echo never >>{file};exit 125;}};"
+_WAIT = f"read _||{{{{ echo {NEVER} >>{{file}};exit 125;}}}};"
 # On the same line as the text, so that errors report line 1. A plain text has no syntax errors, which skip the trap.
-_SAME_SHELL = _WAIT + "exec </dev/null;trap 'echo exit $? >>{quoted_file}' EXIT;"
+_SAME_SHELL = _WAIT + f"exec </dev/null;trap 'echo {EXIT} $? >>{{quoted_file}}' EXIT;"
 # The publishing shell must survive signals; its message about a signal that killed the inner shell precedes the code.
 _OWN_SHELL = (
     _WAIT + "exec </dev/null 3>&1 >>{file} 2>&1;trap : HUP INT QUIT TERM USR1 USR2 ALRM PIPE;"
-    '(exec {shell} -c {end_of_options}"$1" >&3 2>&3 3>&-);code=$?;echo exit $code;exit $code'
+    '(exec {shell} -c {end_of_options}"$1" >&3 2>&3 3>&-);code=$?;'
+    f"echo {EXIT} $code;exit $code"
 )
 
 

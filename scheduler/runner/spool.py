@@ -6,22 +6,26 @@ import contextlib
 import ctypes
 import functools
 import os
-import re
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
+from scheduler.runner.contracts import (
+    HOST_ID,
+    OUT,
+    SHELL,
+    Note,
+    Said,
+    end_line,
+    file_name,
+    parse_file_name,
+    parse_shell_file,
+)
 from scheduler.runner.process_table import started_ticks
 
 BLOCK = 4096
-KINDS = ("out", "shell")
 KEPT_FREE = 128  # maximum number of shell files kept for reuse
-FILE_NAME = re.compile(rf"(\d+)-(\w+)\.({'|'.join(KINDS)})")
-NOTE = re.compile(rb"(\d{1,19}) (\d{1,19}) (\d{1,19}) ([\w-]{1,64})\n")
-END = re.compile(rb"(?:\A|\n)(exit|killed) (\d{1,19})\n\Z")
 WRITE = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
-FIRST_SIGNAL, LAST_SIGNAL = 129, 192  # as exit codes of a shell
 FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE = 1, 2
 
 _fallocate = ctypes.CDLL(None, use_errno=True).fallocate
@@ -34,46 +38,16 @@ def punch(descriptor: int, offset: int, length: int) -> bool:
     return bool(_fallocate(descriptor, flags, offset, length) == 0)
 
 
-@dataclass(frozen=True)
-class Note:
-    """The note on a shell, written before it begins: its pid, the values that make it unique, and its pipe."""
-
-    pid: int
-    started: int  # ticks since boot
-    inode: int
-    boot: str
-
-    @classmethod
-    def of(cls, pid: int, inode: int) -> Note:
-        """Return the note on a live process."""
-        return cls(pid, started_ticks(pid) or 0, inode, boot_id())
-
-    @classmethod
-    def parse(cls, content: bytes) -> Note | None:
-        """Parse the note at the beginning of a file; None if it has none."""
-        found = NOTE.match(content)
-        return found and cls(int(found[1]), int(found[2]), int(found[3]), found[4].decode())
-
-    def __bytes__(self) -> bytes:
-        return b"%d %d %d %s\n" % (self.pid, self.started, self.inode, self.boot.encode())
-
-
-@dataclass(frozen=True)
-class Said:
-    """The content of the file of a shell."""
-
-    note: Note | None = None
-    code: int | None = None  # exit code, negative for a signal
-    is_never: bool = False  # it was prevented from starting
+def note_of(pid: int, inode: int) -> Note:
+    """Return the note on a live process."""
+    return Note(pid, started_ticks(pid) or 0, inode, boot_id())
 
 
 class Spool:
     """The spool folder of one host; `host_id` is the identity of the host, stored in it.
 
-    An execution has one or two files, each named ``<execution id>-<claim>``. ``.shell`` contains the note on its shell,
-    without which the shell does not begin, followed by its end: "exit" and the code, after the shell's message about a
-    signal, if any; "killed" and the signal; or "never" if it was prevented from starting. As a symbolic link, it
-    prevents the shell from starting. ``.out`` is the output of longer-running commands.
+    An execution has one or two files: a shell file with the note on its shell and its end, and the output of a
+    longer-running command. `contracts` defines names and formats.
 
     Shell files of recorded executions are reused, because creating and deleting a file per execution would dominate a
     burst (ext4 without a journal inspects each recently deleted inode before it allocates one).
@@ -89,9 +63,9 @@ class Spool:
         self.host_id = self._read_host_id()
 
     def _read_host_id(self) -> str:
-        path = self.root / "host-id"
+        path = self.root / HOST_ID
         if not path.exists():
-            draft = self.root / f"host-id.{uuid.uuid4().hex}"
+            draft = self.root / f"{HOST_ID}.{uuid.uuid4().hex}"
             draft.write_text(uuid.uuid4().hex, encoding="ascii")
             try:
                 os.link(draft, path)
@@ -102,8 +76,8 @@ class Spool:
         return path.read_text(encoding="ascii")
 
     def path(self, execution_id: int, claim: str, kind: str) -> str:
-        """Return the path of the file of a `kind` ("out", "shell") of an execution."""
-        return f"{self.root}/{execution_id}-{claim}.{kind}"
+        """Return the path of the file of a `kind` (OUT, SHELL) of an execution."""
+        return f"{self.root}/{file_name(execution_id, claim, kind)}"
 
     def write_note(self, execution_id: int, claim: str, note: Note) -> None:
         """Create the shell file of an execution, with its note. On a full disk it may be empty.
@@ -116,7 +90,7 @@ class Spool:
         try:
             with contextlib.suppress(OSError):  # a full disk
                 os.write(descriptor, bytes(note))
-            os.link(draft, self.path(execution_id, claim, "shell"))
+            os.link(draft, self.path(execution_id, claim, SHELL))
         finally:
             os.close(descriptor)
             os.unlink(draft)  # noqa: PTH108 - hot path
@@ -127,19 +101,19 @@ class Spool:
             draft = self._free.pop()
             with contextlib.suppress(OSError):  # an adopter's link
                 return draft, os.open(draft, WRITE | os.O_NOFOLLOW, 0o600)
-        draft = self.path(pid, uuid.uuid4().hex, "shell")
+        draft = self.path(pid, uuid.uuid4().hex, SHELL)
         return draft, os.open(draft, WRITE, 0o600)
 
     def said(self, execution_id: int, claim: str) -> Said:
         """Return the content of the shell file of an execution."""
         try:
-            return _parse(Path(self.path(execution_id, claim, "shell")).read_bytes())
+            return parse_shell_file(Path(self.path(execution_id, claim, SHELL)).read_bytes())
         except OSError:
             return Said()
 
     def notes(self) -> Iterator[tuple[int, str, Note]]:
         """Yield execution, claim and note of all unrecorded shells with a note."""
-        for execution_id, claim in sorted(self._changed("shell")):
+        for execution_id, claim in sorted(self._changed(SHELL)):
             note = self.said(execution_id, claim).note
             if note is not None and note.boot == boot_id():
                 yield execution_id, claim, note
@@ -154,15 +128,15 @@ class Spool:
         """Publish the exit code of a shell, negative for a signal, unless the shell published it."""
         if self.said(execution_id, claim).code is not None:
             return
-        descriptor = os.open(self.path(execution_id, claim, "shell"), os.O_WRONLY | os.O_APPEND)
+        descriptor = os.open(self.path(execution_id, claim, SHELL), os.O_WRONLY | os.O_APPEND)
         try:
-            os.write(descriptor, b"exit %d\n" % code if code >= 0 else b"killed %d\n" % -code)
+            os.write(descriptor, end_line(code))
         finally:
             os.close(descriptor)
 
     def retire(self, execution_id: int, claim: str) -> None:
         """Keep the shell file of a recorded execution for reuse."""
-        path = self.path(execution_id, claim, "shell")
+        path = self.path(execution_id, claim, SHELL)
         with contextlib.suppress(FileNotFoundError):
             if len(self._free) >= KEPT_FREE:
                 os.unlink(path)  # noqa: PTH108 - hot path
@@ -178,23 +152,23 @@ class Spool:
 
     def remove(self, execution_id: int, claim: str) -> None:
         """Delete the files of an execution without a worker."""
-        for kind in KINDS:
+        for kind in (OUT, SHELL):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self.path(execution_id, claim, kind))  # noqa: PTH108 - hot path
 
     def untouched(self, *, since: float) -> set[tuple[int, str]]:
         """Return executions and claims whose files have not changed since `since` (epoch seconds)."""
-        return {key for key, at in self._changed(*KINDS).items() if at < since}
+        return {key for key, at in self._changed(OUT, SHELL).items() if at < since}
 
     def _changed(self, *kinds: str) -> dict[tuple[int, str], float]:
         """Return the last modification of the files of executions, by execution and claim."""
         changed: dict[tuple[int, str], float] = {}
         for entry in os.scandir(self.root):
-            found = FILE_NAME.fullmatch(entry.name)
-            if found is not None and found[3] in kinds:
+            found = parse_file_name(entry.name)
+            if found is not None and found[2] in kinds:
                 with contextlib.suppress(FileNotFoundError):
                     at = entry.stat(follow_symlinks=False).st_mtime
-                    key = int(found[1]), found[2]
+                    key = found[:2]
                     changed[key] = max(at, changed.get(key, at))
         return changed
 
@@ -238,20 +212,3 @@ class Spool:
 def boot_id() -> str:
     """Return the id of this boot of the host: pids and ticks are valid for one boot only. Source: random(4)."""
     return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-
-
-def _parse(content: bytes) -> Said:
-    note = Note.parse(content)
-    if content.endswith(b"never\n"):
-        return Said(note, is_never=True)
-    end = END.search(content)
-    if end is None:
-        return Said(note)
-    number = int(end[2])
-    if end[1] == b"killed":
-        return Said(note, -number)
-    code = number & 0xFF  # `exit 256` ends as 0, but $? in the trap says 256
-    # The shell prints a message for a signal that ended the text, and none for an exit with the same code.
-    noted = 0 if note is None else len(bytes(note)) - 1
-    is_signal = FIRST_SIGNAL <= code <= LAST_SIGNAL and end.start() > noted
-    return Said(note, 128 - code if is_signal else code)

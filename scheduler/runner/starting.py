@@ -12,11 +12,11 @@ from typing import Any
 
 from scheduler.engine.reasons import Code, Reason
 from scheduler.runner.command import CommandSpec, RunningCommand
+from scheduler.runner.contracts import GO, MARKER, SHELL
 from scheduler.runner.environment import LONGEST_ARGUMENT
 from scheduler.runner.pipes import Pipe, Pipes
-from scheduler.runner.process_table import MARKER
 from scheduler.runner.shell_text import shell_arguments
-from scheduler.runner.spool import Note, Spool
+from scheduler.runner.spool import Spool, note_of
 
 CLOSE_RANGE, CLOSE_RANGE_CLOEXEC = 436, 4  # the number of the call is the same on all machines
 
@@ -80,7 +80,7 @@ def _spawn(spec: CommandSpec, spool: Spool, pipe: Pipe) -> RunningCommand:
         OSError, ValueError: the shell does not start, or cannot be watched.
         StartError: it cannot be released.
     """
-    arguments = shell_arguments(spec.command, spec.shell, spool.path(spec.execution_id, spec.claim, "shell"))
+    arguments = shell_arguments(spec.command, spec.shell, spool.path(spec.execution_id, spec.claim, SHELL))
     descriptors = [pipe.open_writer()]
     try:
         descriptors += os.pipe()
@@ -122,7 +122,7 @@ def _begin(
         OSError: it cannot be watched; the shell is ended.
         StartError: the note cannot be written; the shell is ended.
     """
-    note = Note.of(child.pid, pipe.inode)
+    note = note_of(child.pid, pipe.inode)
     try:
         command = RunningCommand(spec, spool, note, child=child, pipe=pipe)
     except OSError:
@@ -130,7 +130,7 @@ def _begin(
         raise
     try:
         spool.write_note(spec.execution_id, spec.claim, note)
-        os.write(word, b"\n")
+        os.write(word, GO)
     except (FileExistsError, BrokenPipeError):
         pass  # abandoned by an adopter, or killed: without the line the shell exits
     except OSError as error:

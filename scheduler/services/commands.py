@@ -31,6 +31,7 @@ from scheduler.runner import (
     read_env_file,
     with_python,
 )
+from scheduler.runner.contracts import OUT
 from scheduler.runner.process_table import Entry
 from scheduler.services.folders import base_folder, own_folder, working_folder
 from scheduler.services.log_secrets import ENV_FILE, unmasked_notes
@@ -149,7 +150,7 @@ def log_reader(
     claimed: Claimed, pipe: Pipe | None, spool: Spool, secrets: Secrets, *, offset: int = 0
 ) -> LogReader:
     """Return the log reader of a command; output before `offset` is already stored."""
-    path = spool.path(claimed.execution_id, claimed.claim, "out")
+    path = spool.path(claimed.execution_id, claimed.claim, OUT)
     encoding, limit = claimed.spec["task_encoding"], settings.SCHEDULER_LOG_LIMIT
     return LogReader(path, pipe, log_limit=limit, offset=offset, encoding=encoding, secrets=secrets)
 

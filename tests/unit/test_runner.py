@@ -34,7 +34,7 @@ from scheduler.runner import (
     open_pipes,
 )
 from scheduler.runner import start as start_in
-from scheduler.runner.spool import Said
+from scheduler.runner.contracts import Said
 
 PIPES = Pipes()
 OPENED: dict[int, Pipe | None] = {}
