@@ -53,3 +53,7 @@ class State(models.TextChoices):
 
 
 OPEN = (State.PENDING, State.SENDING)
+#: States after an attempt to send.
+ATTEMPTED = (State.SENT, State.FAILED)
+#: States in which a message is finished; sending it again is a new message.
+FINISHED = (State.SENT, State.SUPPRESSED)

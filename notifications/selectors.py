@@ -9,7 +9,7 @@ from typing import Any
 from django.db import connection
 from django.db.models import Count, Max, Min, OuterRef, Q, Subquery, Sum
 
-from notifications.choices import OPEN, Scope, State
+from notifications.choices import ATTEMPTED, OPEN, Scope, State
 from notifications.engine.rules import OVERDUE, RECOVERED, Outcome
 from notifications.models import Delivery, DeliveryCount, NotificationRule, RuleChannel
 from scheduler.choices import FAILED
@@ -107,7 +107,7 @@ def latest_deliveries(channel_pks: Collection[int]) -> dict[int, Delivery]:
     """Return the latest message that was sent or failed, per channel; two queries."""
     if not channel_pks:
         return {}
-    ended = Delivery.objects.filter(channel=OuterRef("pk"), state__in=(State.SENT, State.FAILED))
+    ended = Delivery.objects.filter(channel=OuterRef("pk"), state__in=ATTEMPTED)
     newest = Subquery(ended.newest_first().values("pk")[:1])
     rows = RuleChannel.objects.filter(pk__in=channel_pks).order_by().annotate(latest=newest)
     pks = [pk for pk in rows.values_list("latest", flat=True) if pk is not None]

@@ -25,6 +25,14 @@ RAN = frozenset({Status.SUCCESS, Status.BUSINESS_FAILURE, Status.TECHNICAL_FAILU
 FAILED = RAN - {Status.SUCCESS}
 RETRIED = frozenset({Status.TECHNICAL_FAILURE, Status.TIMEOUT})
 TERMINAL = frozenset(Status) - ACTIVE
+#: Terminal statuses of executions that a task's streak of outcomes passes over.
+NEUTRAL = TERMINAL - RAN
+#: Terminal statuses that a run's decisions can cause before a command starts.
+PREVENTED = frozenset({Status.SKIPPED, Status.CANCELLED})
+#: Statuses of rows that are no outcome any more once a run is resumed upstream: the task is decided again.
+SUPERSEDED = frozenset({Status.SKIPPED})
+#: Statuses that `task_exit_codes` can map exit codes to, in the order of forms.
+BY_EXIT_CODE = (Status.SUCCESS, Status.BUSINESS_FAILURE, Status.TECHNICAL_FAILURE)
 #: The others are searched for by an index of their own; so are triggers.
 UNINDEXED_STATUSES = (Status.SUCCESS, Status.QUEUED, Status.RUNNING)
 

@@ -51,7 +51,7 @@ from scheduler.config_file.reasons import Code as Refusal
 from scheduler.engine.reasons import Reason
 from scheduler.models import Task
 from scheduler.services.limits import Scope as LimitScope
-from scheduler.services.tasks import lock_graph
+from scheduler.services.locks import lock_graph
 
 TEST_RULE, VIEW_RULE = "notifications.test_notificationrule", "notifications.view_notificationrule"
 OF_THE_PLACE = ("scope", "task_id", "tag")

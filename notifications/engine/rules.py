@@ -22,12 +22,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from notifications.engine.reasons import Code
-from scheduler.choices import FAILED, TERMINAL, Status
+from scheduler.choices import FAILED, NEUTRAL, TERMINAL, Status
 from scheduler.engine.reasons import Reason
 
 RECOVERED, OVERDUE = "recovered", "overdue"
 TRIGGERS = (*(status.value for status in Status if status in TERMINAL), RECOVERED, OVERDUE)
-NEUTRAL = frozenset({Status.SKIPPED, Status.MISSED, Status.CANCELLED})
 EVERY, ONCE, ALWAYS = REPEATS = ("every", "once", "always")
 
 

@@ -19,7 +19,8 @@ from scheduler.config_file.kept_secrets import with_kept_secrets
 from scheduler.engine.reasons import Reason
 from scheduler.exceptions import ConflictError
 from scheduler.models import Task
-from scheduler.services.tasks import lock_graph, save_task
+from scheduler.services.locks import lock_graph
+from scheduler.services.tasks import save_task
 from scheduler.task_mapping import task_to_spec
 
 if TYPE_CHECKING:

@@ -16,11 +16,10 @@ from notifications.engine.reasons import Code
 from notifications.engine.rules import RECOVERED, held_back
 from notifications.models import Delivery, NotificationRule, RuleChannel
 from notifications.services import counts
-from notifications.services.firing import Firing, lock_until_commit
+from notifications.services.firing import Firing
 from notifications.services.wake import wake_sender_after_commit
 from scheduler.engine.reasons import Reason, instant
-
-LOCK_TARGETS = 7_305_103
+from scheduler.services.locks import Space, lock_numbers
 
 
 @dataclass
@@ -49,7 +48,7 @@ def write_messages(firings: Sequence[Firing], *, now: datetime) -> None:
         channels[channel.rule_id].append(channel)
     targets = {channel.target for some in channels.values() for channel in some}
     # Concurrent transactions would exceed the limit and start one suppressed series twice.
-    lock_until_commit(LOCK_TARGETS, {int(target[:7], 16) for target in targets})
+    lock_numbers(Space.TARGETS, {int(target[:7], 16) for target in targets})
     reported = selectors.last_reported_at(_cooldowns(firings))
     budget = _budget(targets, now)
     new: list[Delivery] = []

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-
-from django.db import connection
 
 from notifications import selectors
 from notifications.choices import Scope
@@ -14,8 +12,8 @@ from notifications.engine.rules import RECOVERED, Decision, Outcome, Rule, is_se
 from notifications.models import NotificationRule
 from scheduler.choices import Status
 from scheduler.models import Execution, Task
+from scheduler.services.locks import Space, lock_numbers
 
-LOCK_TASKS = 7_305_102
 BEFORE = 8  # outcomes read first, in addition to the threshold; enough where `skipped` is rare
 MOST_AT_FIRST = 64
 LARGER = 8  # factor by which the next read is larger
@@ -62,7 +60,7 @@ def find_firings(rules: Rules, executions: Iterable[Execution]) -> list[Firing]:
     readers = [group for group in groups if group.readers]
     # Two transactions that do not see each other's outcomes of a task would miss a streak.
     remembered = [group.task.pk for group in groups if any(_remembers(rule) for _row, rule in group.rules)]
-    lock_until_commit(LOCK_TASKS, {pk % 2**31 for pk in remembered})
+    lock_numbers(Space.STREAKS, {pk % 2**31 for pk in remembered})
     histories = _read_histories(readers)
     unseen = _read_unseen_alerts(readers)
     found: list[Firing] = []
@@ -165,15 +163,3 @@ def _made_good(history: Iterable[Outcome], alert: datetime | None) -> set[int]:
     later = (o.id for o in history if o.status == Status.SUCCESS and o.finished_at > alert)
     first = next(later, None)
     return set() if first is None else {first}
-
-
-def lock_until_commit(space: int, keys: Collection[int]) -> None:
-    """Hold locks until the end of the transaction; acquired in a fixed order to avoid deadlocks.
-
-    No-op on SQLite: its transactions begin IMMEDIATE, so there is one writer at a time.
-    """
-    if connection.vendor == "postgresql" and keys:
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT pg_advisory_xact_lock(%s, key) FROM unnest(%s::int[]) AS key", [space, sorted(keys)]
-            )

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from django.db import transaction
 
-from notifications.choices import State
+from notifications.choices import FINISHED, State
 from notifications.engine.reasons import Code
 from notifications.models import Delivery, new_key
 from notifications.services.wake import wake_sender_after_commit
@@ -35,7 +35,7 @@ def resend(delivery: Delivery, *, now: datetime) -> Delivery:
         if fresh.state == State.FAILED:
             fresh.attempts = 0
             fresh.set_reason(None)
-        if fresh.state in (State.SENT, State.SUPPRESSED):
+        if fresh.state in FINISHED:
             fresh.pk, fresh.key = None, new_key()
             fresh._state.adding = True
             fresh.occasion = f"again:{secrets.token_hex(8)}"

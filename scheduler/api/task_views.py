@@ -45,6 +45,7 @@ from scheduler.selectors.graphs import dependency_graph
 from scheduler.selectors.tasks import find_tasks, task_ids
 from scheduler.services import runs, tasks
 from scheduler.services.limits import Scope
+from scheduler.services.locks import lock_graph
 from scheduler.task_mapping import task_to_spec
 from scheduler.wording.explanations import explain
 
@@ -112,7 +113,7 @@ class TaskViewSet(StrictViewSet):
         validate_task({**task_to_spec(_task(task_id)), **changes}, known=task_ids())
         with transaction.atomic():
             # Two changes of different fields at once must not undo each other.
-            tasks.lock_graph()
+            lock_graph()
             task = _task(task_id)
             spec = validate_task({**task_to_spec(task), **changes}, known=task_ids())
             task = tasks.save_task(spec, task=task, user=user_of(request), now=now())

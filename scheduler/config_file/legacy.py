@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from scheduler.choices import FAILED, Status
 from scheduler.config_file.channel_kinds import channel_kinds
 from scheduler.config_file.problems import Finding, printable, refused
 from scheduler.config_file.reasons import Code
@@ -13,7 +14,7 @@ from scheduler.config_file.schema import fields_of
 from scheduler.config_file.schema_errors import unknown_field
 from scheduler.engine.reasons import Reason
 
-FAILURES = ("business_failure", "technical_failure", "timeout")
+FAILURES = tuple(status.value for status in Status if status in FAILED)
 OCCASIONS: Mapping[str, tuple[str, ...]] = {
     "on_success": ("success",),
     "on_failure": FAILURES,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from scheduler.choices import BY_EXIT_CODE
 from scheduler.engine.reasons import Code, Reason
 
-OUTCOMES = ("success", "business_failure", "technical_failure")
+OUTCOMES = tuple(status.value for status in BY_EXIT_CODE)
 NO_RETRY = "no_retry"
 HIGHEST = 255
 WITHOUT_A_MAP: Mapping[int, str] = {0: "success", 1: "business_failure"}  # other codes: technical failure

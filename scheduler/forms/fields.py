@@ -18,6 +18,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
+from scheduler.choices import BY_EXIT_CODE
 from scheduler.config_file.line_breaks import with_lf
 from scheduler.engine.exit_codes import NO_RETRY, OUTCOMES
 from scheduler.models import TaskDependency
@@ -221,9 +222,7 @@ class LinesField(forms.CharField):
 
 
 EXIT_CODE_LABELS = {
-    "success": _("Success"),
-    "business_failure": _("Business failure"),
-    "technical_failure": _("Technical failure"),
+    **{status.value: status.label for status in BY_EXIT_CODE},
     NO_RETRY: _("Not tried again"),
 }
 

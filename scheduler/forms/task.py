@@ -34,7 +34,8 @@ from scheduler.forms.fields import (
     ZoneWidget,
 )
 from scheduler.models import Task, TaskRevision
-from scheduler.services.tasks import Definition, find_problems, lock_graph
+from scheduler.services.locks import lock_graph
+from scheduler.services.tasks import Definition, find_problems
 from scheduler.task_mapping import FIELDS
 from scheduler.wording.reasons import told
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from scheduler.choices import Status, TriggerRule
+from scheduler.choices import SUPERSEDED, Status, TriggerRule
 from scheduler.engine.concurrency import ActiveExecutions
 from scheduler.engine.dependencies import Readiness, UpstreamState, Verdict, readiness
 from scheduler.engine.graphs import Graph
@@ -14,8 +14,6 @@ from scheduler.selectors.graphs import load_graph
 from scheduler.selectors.upstreams import Edge, outside_states
 
 RunTask = tuple[int, int]  # run, task: primary keys
-#: Statuses of terminal rows that are no longer outcomes: the run was resumed upstream, so the task is decided again.
-_SUPERSEDED = frozenset({Status.SKIPPED})
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ class RunStates:
     def is_open(self, run_pk: int, task_pk: int) -> bool:
         """Return whether a task is undecided, or has to be decided again."""
         row = self._rows.get((run_pk, task_pk))
-        return row is None or (not row.is_outcome and row.status in _SUPERSEDED)
+        return row is None or (not row.is_outcome and row.status in SUPERSEDED)
 
     def upstreams(self, run_pk: int, task_pk: int) -> list[UpstreamState]:
         """Return the states of the upstreams of a task in a run, ordered by name."""

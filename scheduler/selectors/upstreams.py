@@ -8,7 +8,7 @@ from datetime import datetime
 
 from django.db.models import OuterRef, Q, Subquery
 
-from scheduler.choices import RAN, Status, Trigger
+from scheduler.choices import PREVENTED, RAN, Status, Trigger
 from scheduler.engine.dependencies import UpstreamState
 from scheduler.models import Execution, Task
 
@@ -78,9 +78,7 @@ def _used_by(successes: Collection[int], downstreams: Collection[int]) -> dict[E
     """Return the latest execution of a downstream that started after a success, by (downstream, success)."""
     links = Execution.upstream_executions.through.objects.filter(
         to_execution__in=successes, from_execution__task__in=downstreams
-    ).exclude(
-        Q(from_execution__status__in=[Status.SKIPPED, Status.CANCELLED], from_execution__started_at=None)
-    )
+    ).exclude(Q(from_execution__status__in=sorted(PREVENTED), from_execution__started_at=None))
     rows = links.order_by("from_execution").values_list(
         "from_execution__task_id", "to_execution_id", "from_execution_id"
     )

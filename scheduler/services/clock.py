@@ -72,10 +72,10 @@ def put_back(now: datetime, *, seconds: float) -> None:
     executions that ran for them stay in the history with a reason. Sends `clock_put_back`.
     """
     with transaction.atomic():
-        executions = _bring_executions_back(now)
-        _bring_runs_and_processes_back(now)
-        ClockStep.objects.filter(at__gt=now).update(at=now, hold_until=None)
         tasks = _plan_tasks(now)
+        _bring_runs_and_processes_back(now)
+        executions = _bring_executions_back(now)
+        ClockStep.objects.filter(at__gt=now).update(at=now, hold_until=None)
         clock_put_back.send(ClockStep, now=now)
         if tasks or executions or not _was_noted(now):
             ClockStep.objects.create(at=now, seconds=-seconds, tasks=tasks, executions=executions)
@@ -97,7 +97,8 @@ def _bring_executions_back(now: datetime) -> int:
     slots = Q(scheduled_for__gt=now) | Q(covers_until__gt=now)
     pks = list(Execution.objects.filter(beyond | slots).order_by("pk").values_list("pk", flat=True))
     for start in range(0, len(pks), CHUNK):
-        rows = Execution.objects.filter(pk__in=pks[start : start + CHUNK]).select_related("task", "revision")
+        chunk = Execution.objects.filter(pk__in=pks[start : start + CHUNK]).order_by("pk")
+        rows = chunk.select_related("task", "revision")
         _write(list(rows.select_for_update(of=("self",), no_key=True)), now)
     return len(pks)
 

@@ -25,7 +25,8 @@ from scheduler.engine.reasons import Reason
 from scheduler.engine.schedules import next_slot, parse_schedule
 from scheduler.models import Task, TaskDependency
 from scheduler.services.folders import has_folder
-from scheduler.services.tasks import Definition, delete_tasks, find_problems, lock_graph, write_definitions
+from scheduler.services.locks import lock_graph
+from scheduler.services.tasks import Definition, delete_tasks, find_problems, write_definitions
 from scheduler.task_mapping import task_to_spec
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import F, Max, OuterRef, Subquery
 
 from scheduler.choices import Status
@@ -30,6 +30,7 @@ from scheduler.queues import wake_dispatchers
 from scheduler.services.dispatch import record_before_change
 from scheduler.services.downstream import lock_downstream
 from scheduler.services.folders import has_folder
+from scheduler.services.locks import lock_graph
 from scheduler.services.outcomes import cancel_all
 from scheduler.services.rescheduling import (
     first_slot,
@@ -44,8 +45,6 @@ from scheduler.task_mapping import FIELDS, apply_spec, task_to_spec
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
 
-GRAPH_LOCK = 7_305_101
-
 
 @dataclass(frozen=True)
 class Definition:
@@ -53,16 +52,6 @@ class Definition:
 
     task: Task | None
     spec: TaskSpec
-
-
-def lock_graph() -> None:
-    """Serialise changes of definitions, so that two concurrent edits cannot form a cycle.
-
-    A no-op on SQLite, whose transactions begin IMMEDIATE with a single writer.
-    """
-    if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [GRAPH_LOCK])
 
 
 def save_task(spec: TaskSpec, *, task: Task | None, user: AbstractBaseUser | None, now: datetime) -> Task:

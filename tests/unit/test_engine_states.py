@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from scheduler.choices import RAN, TERMINAL, Status
 from scheduler.engine.states import SOURCES, reason_of_exit, status_of_exit
 from tests.support.cases import each_case
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_every_status_says_where_it_comes_from() -> None:
@@ -121,3 +128,29 @@ def test_any_exit_has_a_terminal_status_and_a_reason(
     assert status_of_exit(exit_code, timed_out=timed_out, cancelled=cancelled) in TERMINAL
     reason = reason_of_exit(exit_code)
     assert reason is None if exit_code in (0, 1) else str(reason)
+
+
+GROUPED = re.compile(r"\b(?:Status|State)\.([A-Z_]+)\b")
+#: The state machine, which names sources by target, and modules that assign a value to each status.
+NO_GROUPS = ("scheduler/choices.py", "notifications/choices.py", "scheduler/engine/states.py")
+
+
+def groups(path: Path) -> Iterator[str]:
+    """Yield the lists, tuples and sets of a module that consist of several statuses."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.List | ast.Tuple | ast.Set) and len(node.elts) > 1:
+            texts = [ast.unparse(element) for element in node.elts]
+            if all(GROUPED.fullmatch(text) or text.strip("'") in Status.values for text in texts):
+                yield ast.unparse(node)
+
+
+def test_groups_of_statuses_are_defined_in_the_choices_only() -> None:
+    found = [
+        f"{path.relative_to(ROOT)}: {group}"
+        for package in ("scheduler", "notifications", "schedsite")
+        for path in (ROOT / package).rglob("*.py")
+        if str(path.relative_to(ROOT)) not in NO_GROUPS and "migrations" not in path.parts
+        for group in groups(path)
+    ]
+
+    assert found == []

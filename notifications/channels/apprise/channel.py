@@ -25,16 +25,18 @@ from notifications.channels.apprise.reasons import Code
 from notifications.channels.apprise.services import open_process
 from notifications.channels.apprise.wording import TEMPLATES
 from notifications.channels.base import Channel
+from notifications.choices import Event
 from notifications.engine.reasons import Code as CommonCode
 from notifications.exceptions import SendError
 from notifications.messages import default_texts, templates
 from notifications.messages.context import Facts
+from scheduler.choices import FAILED, NEUTRAL
 from scheduler.engine.reasons import Reason, stored_reason
 
-_LEVELS = {
-    **dict.fromkeys(("success", "recovered"), "success"),
-    **dict.fromkeys(("business_failure", "technical_failure", "timeout", "overdue"), "failure"),
-    **dict.fromkeys(("cancelled", "skipped", "missed"), "warning"),
+_LEVELS: dict[str, str] = {
+    **dict.fromkeys((Event.SUCCESS, Event.RECOVERED), "success"),
+    **dict.fromkeys((*FAILED, Event.OVERDUE), "failure"),
+    **dict.fromkeys(NEUTRAL, "warning"),
 }
 
 
