@@ -36,10 +36,12 @@ def test_every_point_is_swept() -> None:
 
 
 def crash_worker(stack: Stack, place: str) -> None:
-    """Let a cluster run until one of its workers dies at a place, which ends all of it."""
-    cluster = stack.start("worker", "--cluster", SCHED_CRASH_AT=place)
-    wait_until(lambda: cluster.poll() is not None, what=f"a death at {place}")
-    assert cluster.returncode == EXIT_FAILED
+    """Let a worker run until one of its processes dies at a place, which ends all of its cluster; then stop it."""
+    told = f"the cluster ended with code {EXIT_FAILED}"
+    before = stack.output().count(told)
+    worker = stack.start("worker", SCHED_CRASH_AT=place)
+    wait_until(lambda: stack.output().count(told) > before, what=f"a death at {place}")
+    stack.stop(worker)
 
 
 def crash_dispatcher(stack: Stack, place: str) -> None:
