@@ -20,7 +20,7 @@ from scheduler.config_file import validate_task
 from scheduler.models import Task
 from scheduler.services.tasks import save_task
 from tests.stack import Stack
-from tests.support.databases import migrated_once
+from tests.support.databases import emptied_by_deleting, migrated_once
 from tests.support.isolation import forget_kept_rows
 from tests.support.static_files import static_files_kept
 
@@ -55,10 +55,10 @@ def static_files_found_once() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def databases_migrated_once(pytestconfig: pytest.Config) -> Iterator[None]:
-    """Migrate the database once and not at the start of each process: sixty migrations take seconds."""
+def databases_made_and_emptied_quickly(pytestconfig: pytest.Config) -> Iterator[None]:
+    """Migrate the database once and not in each process, which takes seconds, and delete the few rows of a test."""
     cache = getattr(pytestconfig, "cache", None)
-    with nullcontext() if cache is None else migrated_once(cache.mkdir("databases")):
+    with nullcontext() if cache is None else migrated_once(cache.mkdir("databases")), emptied_by_deleting():
         yield
 
 
