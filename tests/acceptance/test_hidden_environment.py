@@ -67,6 +67,7 @@ def family(pid: int) -> set[int]:
     return {pid, *(child.pid for child in parent.children(recursive=True))}
 
 
+@pytest.mark.proves("G19")
 def test_no_process_of_an_installation_shows_a_secret_and_the_spy_finds_one_where_it_is(
     make_task: Any, stack: Stack
 ) -> None:

@@ -70,6 +70,7 @@ def test_a_message_is_sent_while_executions_occupy_all_their_processes(stack: St
     assert (body["event"], body["execution_id"], body["exit_code"]) == ("technical_failure", failing.pk, 3)
 
 
+@pytest.mark.proves("G16")
 def test_a_receiver_that_hangs_holds_up_no_execution_and_no_other_channel(
     stack: Stack, make_task: Any
 ) -> None:
@@ -98,6 +99,7 @@ def test_a_receiver_that_hangs_holds_up_no_execution_and_no_other_channel(
     assert "no answer within 2 s" in Delivery.objects.filter(state="pending")[0].reason
 
 
+@pytest.mark.proves("G14")
 @pytest.mark.faults
 def test_a_message_whose_sender_was_killed_before_its_record_comes_again_with_its_key(
     stack: Stack, make_task: Any

@@ -166,6 +166,7 @@ def pages(task: Task, execution: Execution) -> list[str]:
     return found + [f"{api}/deliveries/{row.pk}" for row in Delivery.objects.all()]
 
 
+@pytest.mark.proves("G19")
 @pytest.mark.parametrize(
     "is_killed",
     [

@@ -69,6 +69,7 @@ def runs_since(at: datetime) -> int:
     ).count()
 
 
+@pytest.mark.proves("G20")
 @pytest.mark.parametrize("is_restarted", [False, True])
 def test_a_clock_that_was_ahead_and_is_put_right_lets_work_go_on_within_a_minute(
     stack: Stack, make_task: Any, clock: Clock, client: Client, is_restarted: bool

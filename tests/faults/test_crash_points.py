@@ -51,6 +51,7 @@ def crash_dispatcher(stack: Stack, place: str) -> None:
     assert dispatcher.returncode == -signal.SIGKILL
 
 
+@pytest.mark.proves("G4")
 @pytest.mark.parametrize("point", IMPORTANT)
 def test_what_a_worker_was_doing_when_it_died_is_finished_once(
     stack: Stack, make_task: Any, tmp_path: Path, point: str
@@ -100,6 +101,7 @@ def test_a_dispatcher_that_dies_while_it_counts_counts_each_end_once(
     wait_until(lambda: not EndedExecution.objects.exists(), what="the counting of all ends")
 
 
+@pytest.mark.proves("G1")
 @pytest.mark.campaign
 @pytest.mark.parametrize("count", [1, 2, 3, 5])
 @pytest.mark.parametrize("point", points_of(DISPATCHER))
@@ -120,6 +122,7 @@ def test_a_dispatcher_may_die_at_any_point_again_and_again(
     check_history(ledger)
 
 
+@pytest.mark.proves("G17")
 @pytest.mark.parametrize("count", [1, 2])
 def test_an_import_that_dies_leaves_nothing_and_may_be_repeated(
     stack: Stack, make_task: Any, tmp_path: Path, count: int

@@ -46,6 +46,7 @@ def everything() -> tuple[list[Any], list[Any]]:
     return list(Execution.objects.order_by("pk").values()), list(ExecutionLog.objects.order_by("pk").values())
 
 
+@pytest.mark.proves("G5")
 @pytest.mark.parametrize("ends_meanwhile", [True, False])
 def test_a_worker_that_lost_its_lease_changes_nothing_when_it_wakes(
     stack: Stack, make_task: Any, tmp_path: Path, ends_meanwhile: bool

@@ -43,6 +43,7 @@ def disk_usage(folder: Path) -> int:
 
 # Below 64 MiB on a host with a core to spare; more where the thread that gives space back gets its turn late, as
 # beside other tests.
+@pytest.mark.proves("G9")
 @pytest.mark.parametrize("most", [256, pytest.param(64, marks=pytest.mark.campaign)])
 def test_a_gigabyte_of_output_keeps_worker_and_spool_small(stack: Stack, make_task: Any, most: int) -> None:
     spool = settings.SCHEDULER_SPOOL_DIR

@@ -134,6 +134,7 @@ def first_refused(installation: Installation) -> tuple[int, httpx.Response]:
     raise AssertionError("nothing was refused")
 
 
+@pytest.mark.proves("G20")
 def test_a_full_disk_is_called_so_and_nothing_is_lost(installation: Installation) -> None:
     installation.log_in()
     healthy = installation.client.get("/healthz").json()

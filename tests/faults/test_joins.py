@@ -88,6 +88,7 @@ def end_as_success(claimed_at: tuple[Any, datetime]) -> str:
     return "done"
 
 
+@pytest.mark.proves("G10")
 @pytest.mark.parametrize("rounds", [50, pytest.param(500, marks=pytest.mark.campaign)])
 def test_two_upstreams_that_end_at_the_same_instant_start_the_join_once(make_task: Any, rounds: int) -> None:
     engine = Engine(make_task)
@@ -185,6 +186,7 @@ def edit(what: tuple[Callable[[str, str], bool], str, str]) -> str:
     return "stored" if way(downstream, upstream) else "refused"
 
 
+@pytest.mark.proves("G12")
 @pytest.mark.parametrize(
     ("first", "second"), [(by_import, by_api), (by_form, by_import), (by_form, by_api), (by_rename, by_form)]
 )

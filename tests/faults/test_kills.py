@@ -18,6 +18,7 @@ from tests.faults.ledger import TASKS, check_history, ledger_tasks, stop_ticking
 from tests.stack import Stack, kill_cluster, roles, wait_until, whole_pool
 
 
+@pytest.mark.proves("G4")
 @pytest.mark.parametrize("role", ["worker", "main", "sentinel", "pusher", "monitor", "cluster", "dispatcher"])
 def test_killing_any_part_under_load_loses_and_repeats_nothing(
     stack: Stack, make_task: Any, tmp_path: Path, role: str
@@ -60,6 +61,7 @@ def test_an_idle_worker_may_be_killed_and_work_goes_on(stack: Stack, make_task: 
         )
 
 
+@pytest.mark.proves("G6")
 def test_a_command_survives_a_restart_of_everything_with_its_log_complete(
     stack: Stack, make_task: Any
 ) -> None:

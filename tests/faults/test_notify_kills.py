@@ -67,6 +67,7 @@ def nursery() -> Iterator[Nursery]:
         made.process.join()
 
 
+@pytest.mark.proves("G14")
 @pytest.mark.parametrize("kills", [6, pytest.param(100, marks=pytest.mark.campaign)])
 def test_every_message_arrives_however_often_its_sender_is_killed(
     make_task: Any, settings: Any, kills: int

@@ -114,6 +114,7 @@ def _difference(text: str, last: int) -> tuple[list[str], list[str]]:
     ][:9]
 
 
+@pytest.mark.proves("G6")
 @pytest.mark.parametrize("kills", [6, pytest.param(200, marks=pytest.mark.campaign)])
 def test_no_line_is_lost_when_any_process_but_the_outermost_is_killed(
     stack: Stack, queue_writers: Any, tmp_path: Path, kills: int

@@ -32,6 +32,7 @@ ROLES = ["worker", "sentinel", "pusher", "cluster"]
 MORE_ROLES = ["main", "monitor", "dispatcher"]
 
 
+@pytest.mark.proves("G11")
 @pytest.mark.parametrize(
     "role", [*ROLES, *(pytest.param(role, marks=pytest.mark.campaign) for role in MORE_ROLES)]
 )

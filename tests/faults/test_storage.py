@@ -38,6 +38,7 @@ def end_all(ledger: Path) -> None:
     check_history(ledger)
 
 
+@pytest.mark.proves("G20")
 @pytest.mark.parametrize("seconds", [8, pytest.param(LONGER_THAN_ANYONE_WAITS, marks=pytest.mark.campaign)])
 def test_outcomes_wait_while_the_database_is_locked(
     stack: Stack, make_task: Any, tmp_path: Path, seconds: float
@@ -113,6 +114,7 @@ def redis_server() -> Iterator[RedisServer]:
     server.kill()
 
 
+@pytest.mark.proves("G20")
 @pytest.mark.campaign
 @pytest.mark.parametrize("fault", [RedisServer.forget, RedisServer.restart])
 def test_a_queue_that_forgets_or_goes_away_loses_nothing(

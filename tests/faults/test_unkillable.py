@@ -43,6 +43,7 @@ TIMED_OUT = (Status.TIMEOUT, "ran longer than its timeout of 3 s")
 STOPPED = (Status.TECHNICAL_FAILURE, "stopped with its worker (SCHEDULER_STOP=terminate)")
 
 
+@pytest.mark.proves("G8")
 @pytest.mark.parametrize(
     ("how", "outcome"), [("timeout", TIMED_OUT), ("timeout of another worker", TIMED_OUT), ("stop", STOPPED)]
 )

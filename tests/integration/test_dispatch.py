@@ -38,6 +38,7 @@ def test_a_due_slot_becomes_one_queued_execution_in_a_run_of_its_own(make_task: 
     assert Task.objects.get().next_run_at == NOON + timedelta(minutes=2)
 
 
+@pytest.mark.proves("G2")
 def test_nothing_is_dispatched_before_its_slot(make_task: Any) -> None:
     make_task("a", task_schedule="* * * * *")
 

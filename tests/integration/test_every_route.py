@@ -55,6 +55,7 @@ def is_for_members(answer: Answer, route: Route) -> bool:
     return leads_to_login or answer.status in (404, 405)
 
 
+@pytest.mark.proves("G18")
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_nobody_sees_or_does_anything_without_a_login(world: World, method: str) -> None:
     found = [route for route in routes() if route.pattern not in OPEN]
@@ -68,6 +69,7 @@ def test_nobody_sees_or_does_anything_without_a_login(world: World, method: str)
     assert open_to_all == []
 
 
+@pytest.mark.proves("G18")
 def test_what_is_open_to_everybody_is_known(world: World) -> None:
     known = {route.pattern: ask(world, "nobody", route).status for route in routes() if route.pattern in OPEN}
 

@@ -103,6 +103,7 @@ def workers() -> list[Process]:
     ]  # fmt: skip
 
 
+@pytest.mark.proves("G13")
 def test_two_workers_do_not_take_more_of_a_task_than_may_run_at_once(
     make_task: Any, workers: list[Process]
 ) -> None:

@@ -146,3 +146,22 @@ def test_papers_of_the_code_name_files_that_exist() -> None:
     ]
 
     assert missing == []
+
+
+PROVES = re.compile(r'^@pytest\.mark\.proves\("(G\d+)"\)\n(?:.*\n)*?def (\w+)\(', re.MULTILINE)
+
+
+def test_every_guarantee_is_proven_by_the_tests_that_it_names() -> None:
+    page = (ROOT / "docs" / "guarantees.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (G\d+) \| .* \| (.*) \|$", page, re.MULTILINE)
+    named = {(number, test) for number, tests in rows for test in re.findall(r"`([^`]+)`", tests)}
+
+    marked = {
+        (number, f"{path.relative_to(ROOT)}::{name}")
+        for path in (ROOT / "tests").rglob("test_*.py")
+        for number, name in PROVES.findall(path.read_text(encoding="utf-8"))
+    }
+
+    assert [number for number, _tests in rows] == [f"G{place}" for place in range(1, len(rows) + 1)]
+    assert {number for number, _test in named} == {number for number, _tests in rows}
+    assert marked == named

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -79,6 +80,7 @@ def test_counted_slots_of_a_long_outage_join_the_missed_span() -> None:
     assert result == SlotPlan(ago(100), MissedSpan(older.first, ago(200)[0], 779))
 
 
+@pytest.mark.proves("G1")
 @given(
     st.lists(st.integers(0, 500), unique=True).map(lambda seconds: ago(*sorted(seconds, reverse=True))),
     st.sampled_from(MisfirePolicy),

@@ -320,6 +320,7 @@ def test_fixed_time_in_a_fold_runs_at_the_first_of_two(
     assert local_slots(expression, timezone, day, day) == expected
 
 
+@pytest.mark.proves("G3")
 @each_case(
     ("timezone", "day", "hours"),
     [
@@ -412,6 +413,7 @@ def test_fixed_hour_runs_once_a_local_day_in_every_zone_for_years(span: int) -> 
             assert slot in expected_slot(wall, zone, changes), (timezone, expression, wall)
 
 
+@pytest.mark.proves("G3")
 def test_each_time_that_a_change_touches_runs_once_a_local_day_in_every_zone() -> None:
     """Counts the ten years for every name of a zone and each time of day that a change skips or repeats."""
     for timezone in ZONES:

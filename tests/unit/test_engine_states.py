@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,6 +22,7 @@ def test_every_status_says_where_it_comes_from() -> None:
     assert set(SOURCES) == set(Status)
 
 
+@pytest.mark.proves("G7")
 def test_nothing_leaves_a_terminal_status() -> None:
     assert not any(sources & TERMINAL for sources in SOURCES.values())
 
@@ -121,6 +123,7 @@ def test_a_timeout_and_a_cancel_win_over_the_exit_codes_of_a_task() -> None:
     assert status_of_exit(24, CODES, cancelled=True) is Status.CANCELLED
 
 
+@pytest.mark.proves("G7")
 @given(st.none() | st.integers(), st.booleans(), st.booleans())
 def test_any_exit_has_a_terminal_status_and_a_reason(
     exit_code: int | None, timed_out: bool, cancelled: bool

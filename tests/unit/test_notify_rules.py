@@ -267,6 +267,7 @@ def test_the_replay_equals_the_oracle(rule: Rule, statuses: list[str]) -> None:
     check_replay(rule, statuses)
 
 
+@pytest.mark.proves("G15")
 @given(RULES, st.lists(OUTCOMES, max_size=8), st.data())
 @settings(max_examples=150, deadline=None)
 def test_every_message_of_the_oracle_is_written_in_whatever_order_workers_finish(

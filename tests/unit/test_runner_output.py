@@ -113,6 +113,7 @@ def test_both_ends_are_kept_exactly(written: Written, size: int) -> None:
     assert written.reader.size == size
 
 
+@pytest.mark.proves("G9")
 @pytest.mark.parametrize("written", [40_000], indirect=True)
 def test_both_ends_are_kept_exactly_however_it_is_read(written: Written) -> None:
     chance = random.Random(7)
