@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import select
-from collections import deque
 from dataclasses import replace
 from datetime import UTC, datetime
 from time import monotonic
@@ -18,14 +17,15 @@ from scheduler.choices import Status
 from scheduler.engine.reasons import reason_of
 from scheduler.models import Process
 from scheduler.processes.cluster import is_stopping
+from scheduler.processes.outputs import Outputs
 from scheduler.processes.watched import WatchedCommand
-from scheduler.queues import wake
+from scheduler.queues import messages_of, wake
+from scheduler.queues.bells import Listener
 from scheduler.runner import (
     Exit,
     LogReader,
     Pipe,
     Pipes,
-    Pump,
     Spool,
     StartError,
     let_commands_be_interrupted,
@@ -36,18 +36,18 @@ from scheduler.selectors.executions import orders_for
 from scheduler.selectors.logs import stored_until
 from scheduler.services import claims, commands, folders, heartbeats, recovery
 from scheduler.services.log_secrets import log_secrets
-from scheduler.services.outcomes import Claimed, Report, append_log, finish
+from scheduler.services.outcomes import Claimed, Report, finish
 
 logger = logging.getLogger(__name__)
 
 RECORD_WITHIN = 0.02  # seconds an outcome may wait for others
 RECORD_AT = 32  # outcomes recorded at once
 LOOK_FOR_WORK = 0.1
+LISTEN_AFTER = (
+    1.0  # seconds; a supervisor that works for longer is notified of new work, and looks for it less often
+)
+LOOK_ANYWAY = 1.0
 LOOK_FOR_ORDERS = 0.5
-READ_LOGS = 0.25
-SHORT = 0.03  # seconds; output of commands that run longer is moved to the spool
-QUIET = 1.0  # seconds without output after which it is awaited instead of polled
-RETRY_OUTPUT = 1.0
 LINGER = 2.0  # seconds that background processes may keep the output open after the command
 RETRY_DATABASE = 0.5
 STOP_WITHOUT_DATABASE = 5.0
@@ -63,16 +63,22 @@ class Supervisor:
         self.reports: list[Report] = []
         self._with_folder: set[int] = set()  # tasks found with their own folder, to be recorded
         self._pipes = Pipes()
-        self._pump = Pump()
+        self._outputs = Outputs(self.watched)
         self._readers: dict[int, LogReader] = {}  # of ended, unrecorded executions
-        self._young: deque[tuple[float, WatchedCommand]] = (
-            deque()
-        )  # commands whose output is in the pipe, and until when
         self._ready: set[int] = set()
         self._poller = select.epoll()
         self._record_at = self._give_up_at = float("inf")
-        self._claim_at = self._orders_at = self._read_at = self._beat_at = self._adopt_at = 0.0
+        self._claim_at = self._orders_at = self._adopt_at = 0.0
+        self._beat_at = monotonic() + heartbeats.seconds_until_due(process, now=datetime.now(UTC))
+        self._messages = messages_of(process.queue)
+        self._listen_at = monotonic() + LISTEN_AFTER
+        self._listener: Listener | None = None
         self._left = 0  # executions of this process not adopted yet
+
+    @property
+    def is_notified(self) -> bool:
+        """Whether new work is notified; otherwise this supervisor looks for it ten times a second."""
+        return self._listener is not None or "orm" not in settings.Q_CLUSTER
 
     def run(self) -> None:
         """Work until no execution is queued or running, or the cluster stops."""
@@ -101,7 +107,8 @@ class Supervisor:
     def _close(self) -> None:
         """Release all resources; running commands are left to be adopted."""
         self._poller.close()
-        self._pump.close()
+        self._outputs.close()
+        self._messages.close()
         for reader in [*self._readers.values(), *(watched.reader for watched in self.watched.values())]:
             reader.close()
             if reader.pipe is not None:
@@ -125,8 +132,9 @@ class Supervisor:
         if now >= self._orders_at:
             self._orders_at = now + LOOK_FOR_ORDERS
             self._obey()
-        self._keep_output(now)
-        self._read_logs(now)
+        self._outputs.step(now)
+        if self._listener is None and now >= self._listen_at:
+            self._listen(now)
 
     def _is_done(self) -> bool:
         if self.reports:
@@ -147,17 +155,32 @@ class Supervisor:
 
     def _pause(self) -> float:
         now = monotonic()
-        instants = [self._orders_at, self._read_at, self._record_at, now + LOOK_FOR_WORK]
+        instants = [self._orders_at, self._outputs.due_at(), self._record_at, now + LOOK_FOR_WORK]
         if len(self.watched) < settings.SCHEDULER_SLOTS:
             instants.append(self._claim_at)
-        if self._young:
-            instants.append(self._young[0][0])
         instants += [watched.look_at(now) for watched in self.watched.values()]
         return max(min(instants) - now, 0.0)
 
     def _wait(self, seconds: float) -> None:
-        """Sleep until a command ends or the time has elapsed."""
-        self._ready |= {found for found, _ in self._poller.poll(seconds, max(len(self.watched), 1))}
+        """Sleep until a command ends, work arrives, or the time has elapsed."""
+        self._ready |= {found for found, _ in self._poller.poll(seconds, len(self.watched) + 1)}
+        if self._listener is not None and self._listener.fileno() in self._ready:
+            self._claim_at = 0.0
+            self._hear(self._listener)
+
+    def _listen(self, now: float) -> None:
+        self._listen_at = now + LISTEN_AFTER
+        self._listener = self._messages.listener()
+        if self._listener is not None:
+            self._poller.register(self._listener.fileno(), select.EPOLLIN)
+
+    def _hear(self, listener: Listener) -> None:
+        try:
+            listener.wait(0)
+        except OSError:
+            logger.warning("new work is no longer notified; the queue is polled", exc_info=True)
+            self._listener = None
+            self._messages.close()
 
     def _claim(self, now: float) -> None:
         free = settings.SCHEDULER_SLOTS - len(self.watched)
@@ -165,7 +188,8 @@ class Supervisor:
             return
         taken = claims.claim(owner=self.process, queue=self.process.queue, limit=free, now=datetime.now(UTC))
         # All free slots were filled, so more may be queued: claim again once a slot is free, and wake others.
-        self._claim_at = now if len(taken) == free else now + LOOK_FOR_WORK
+        look_again = LOOK_FOR_WORK if self._listener is None else LOOK_ANYWAY
+        self._claim_at = now if len(taken) == free else now + look_again
         for claimed in taken:
             self._start(claimed)
         folders.remember_folders(self._with_folder)
@@ -194,7 +218,7 @@ class Supervisor:
             # Once: an ended shell stays ready, and its processes or its reaper may take seconds.
             self._poller.register(watched.command.pidfd, select.EPOLLIN | select.EPOLLONESHOT)
         self.watched[watched.claimed.execution_id] = watched
-        self._young.append((monotonic() + SHORT, watched))
+        self._outputs.add(watched)
 
     def _adopt(self) -> None:
         """Adopt executions of dead workers of this host, and claims whose response was lost."""
@@ -228,7 +252,7 @@ class Supervisor:
         stored = stored_until(found.claimed.execution_id)
         reader = commands.log_reader(found.claimed, pipe, self.spool, secrets, offset=stored)
         try:
-            self._pump.add(reader)
+            self._outputs.take_over(reader)
         except OSError:
             if found.command is not None:
                 found.command.close()
@@ -255,7 +279,7 @@ class Supervisor:
                 if watched.is_complete(now):
                     self._end(watched, watched.ended)
                 else:
-                    self._move_output(watched)
+                    self._outputs.move(watched)
 
     def _end(self, watched: WatchedCommand, ended: Exit) -> None:
         claimed, command, reader = watched.claimed, watched.command, watched.reader
@@ -263,7 +287,7 @@ class Supervisor:
             self._poller.unregister(command.pidfd)
             command.close()
         del self.watched[claimed.execution_id]
-        self._pump.remove(reader)
+        self._outputs.remove(reader)
         if watched.is_lost:  # its files belong to another worker
             reader.close()
             if reader.pipe is not None:
@@ -335,49 +359,6 @@ class Supervisor:
             elif reason is not None:
                 watched.cancel_reason = reason
                 watched.command.stop("cancel")
-
-    def _keep_output(self, now: float) -> None:
-        """Move the output of longer-running commands to the spool.
-
-        The output of a short command stays in its pipe until it is recorded. A command without output gets no file: in
-        a burst even short commands take a while, and creating and deleting a file for each would dominate it. Output of
-        commands that are quiet for longer is awaited with epoll instead of polled.
-        """
-        while self._young and self._young[0][0] <= now:
-            _, watched = self._young.popleft()
-            if self.watched.get(watched.claimed.execution_id) is not watched:
-                continue
-            if not watched.reader.is_quiet():
-                self._move_output(watched)
-            elif now - watched.begun_at < QUIET:
-                self._young.append((now + READ_LOGS, watched))
-            else:
-                self._pump.await_output(watched.reader)
-
-    def _move_output(self, watched: WatchedCommand) -> None:
-        """Move output to the spool from now on; retried later if that fails now."""
-        try:
-            self._pump.add(watched.reader)
-        except OSError:
-            logger.exception("execution %s: its output waits", watched.claimed.execution_id)
-            self._young.append((monotonic() + RETRY_OUTPUT, watched))
-
-    def _read_logs(self, now: float) -> None:
-        if now < self._read_at:
-            return
-        self._read_at = now + READ_LOGS
-        for watched in self.watched.values():
-            watched.take()
-        pieces = [piece for watched in self.watched.values() for piece in watched.pieces]
-        if pieces:
-            left_out = [
-                (pk, *watched.reader.left_out)
-                for pk, watched in self.watched.items()
-                if watched.reader.left_out
-            ]
-            append_log(pieces, left_out=left_out)
-        for watched in self.watched.values():
-            watched.pieces = []
 
 
 _process: Process | None = None

@@ -48,8 +48,11 @@ def wake(queue: str, *, count: int = 1) -> None:
         broker = _broker(queue)
         is_other = monotonic() - _last_announced.get(queue, -RECENT_SECONDS) < RECENT_SECONDS
         waiting = max((broker.queue_size() or 0) - is_other, 0)
-        for _ in range(min(count, settings.SCHEDULER_WORKERS) - waiting):
+        missing = min(count, settings.SCHEDULER_WORKERS) - waiting
+        for _ in range(missing):
             async_task(WORK, broker=broker, cluster=queue, timeout=-1, save=False)
+        if missing <= 0 and "orm" in settings.Q_CLUSTER:
+            bells.ring(DEFAULT_DB_ALIAS, queue)  # for a worker that has heard of the other messages already
     except Exception:
         logger.warning("queue %s could not be woken; the next sweep tries again", queue, exc_info=True)
 
@@ -72,6 +75,12 @@ def wake_after_commit(queues: Iterable[str], *, count: int = 1) -> None:
     """Wake each of `queues` once the current transaction is committed."""
     for queue in sorted(set(queues)):
         transaction.on_commit(lambda queue=queue: wake(queue, count=count))  # type: ignore[misc]
+
+
+@lru_cache(maxsize=8)
+def messages_of(queue: str) -> bells.Subscription:
+    """Return the subscription of this process to the messages in a queue of the database; no other queue has one."""
+    return bells.Subscription(DEFAULT_DB_ALIAS, queue, is_available="orm" in settings.Q_CLUSTER)
 
 
 def wake_dispatchers() -> None:

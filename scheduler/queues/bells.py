@@ -75,8 +75,9 @@ def listen(alias: str, queue: str) -> Listener | None:
 class Subscription:
     """The listener of one process for one queue, created when it is first needed and again after its loss."""
 
-    def __init__(self, alias: str, queue: str) -> None:
+    def __init__(self, alias: str, queue: str, *, is_available: bool = True) -> None:
         self._alias, self._queue = alias, queue
+        self._is_available = is_available
         self._listener: Listener | None = None
         self._pid = 0  # a listener is not shared with forks
         self._try_at = 0.0
@@ -85,7 +86,7 @@ class Subscription:
         """Return the listener, or None where notifications are not available."""
         if self._pid != os.getpid():
             self._listener, self._pid, self._try_at = None, os.getpid(), 0.0
-        if self._listener is None and monotonic() >= self._try_at:
+        if self._listener is None and self._is_available and monotonic() >= self._try_at:
             self._listener = listen(self._alias, self._queue)
             self._try_at = monotonic() + (LISTEN_AGAIN if self._listener else TRY_TO_LISTEN)
         return self._listener

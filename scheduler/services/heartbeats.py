@@ -7,6 +7,8 @@ import socket
 from collections.abc import Iterable
 from datetime import datetime
 
+from django.conf import settings
+
 from scheduler.models import Process
 from scheduler.runner.process_table import started_ticks
 
@@ -39,9 +41,17 @@ def register(kind: Process.Kind, *, host_id: str, queue: str, slots: int, now: d
 
 def beat(process: Process, *, now: datetime) -> None:
     """Record a heartbeat of `process`; insert its row again if it was pruned while the process was idle."""
+    process.heartbeat_at, process.stopped_at = now, None
     if not Process.objects.filter(pk=process.pk).update(heartbeat_at=now, stopped_at=None):
-        process.heartbeat_at, process.stopped_at = now, None
         process.save(force_insert=True)
+
+
+def seconds_until_due(process: Process, *, now: datetime) -> float:
+    """Return the seconds until the next heartbeat of `process`."""
+    return min(
+        max(settings.SCHEDULER_HEARTBEAT - (now - process.heartbeat_at).total_seconds(), 0.0),
+        settings.SCHEDULER_HEARTBEAT,
+    )
 
 
 def stop(process: Process, *, now: datetime) -> None:

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.conf import settings
+from django.db import connection
 
 from scheduler.choices import Status, Trigger
 from scheduler.models import Execution, Process
+from scheduler.processes import supervisor as module
 from scheduler.processes.supervisor import Supervisor
 from scheduler.runner import Pipes, Spool, start
 from scheduler.services import claims, commands, heartbeats, recovery
 from scheduler.services.outcomes import LogPiece, Report, append_log, finish
 from scheduler.services.runs import request_run
+from tests.stack import wait_until
 
 
 @pytest.fixture
@@ -44,6 +48,31 @@ def test_a_claim_whose_answer_was_lost_is_run_all_the_same(supervisor: Superviso
 
     execution = Execution.objects.get()
     assert (execution.status, execution.exit_code) == (Status.SUCCESS, 0)
+
+
+def test_a_worker_with_a_long_command_is_notified_of_new_work(
+    supervisor: Supervisor, make_task: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LISTEN_AFTER", 0.0)
+    monkeypatch.setattr(module, "LOOK_ANYWAY", 600.0)
+    go = Path(settings.SCHEDULER_TASKS_DIR) / "go"
+    first = make_task("first", task_exec=f"until [ -e {go} ]; do sleep 0.05; done")
+    second = make_task("second", task_exec=f"touch {go}")
+
+    def queue_second() -> None:
+        try:
+            wait_until(lambda: Execution.objects.running().exists() and supervisor.is_notified, what="start")
+            request_run(second, trigger=Trigger.MANUAL, user=None, now=datetime.now(UTC))
+        finally:
+            connection.close()
+
+    request_run(first, trigger=Trigger.MANUAL, user=None, now=datetime.now(UTC))
+    thread = threading.Thread(target=queue_second)
+    thread.start()
+    supervisor.run()
+    thread.join()
+
+    assert set(Execution.objects.values_list("status", flat=True)) == {Status.SUCCESS}
 
 
 CODES = {"success": [0, 24], "business_failure": ["3-5"], "technical_failure": [1], "no_retry": [78]}
