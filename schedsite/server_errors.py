@@ -17,7 +17,7 @@ ERROR_HEADER = "X-Error-Id"
 def server_error(request: HttpRequest) -> HttpResponse:
     """Return a 500 response: a page, an API problem (RFC 9457), or a sentence for a script."""
     error_id = secrets.token_hex(6)
-    request.error_id = error_id  # type: ignore[attr-defined]
+    request.error_id = error_id  # type: ignore[attr-defined]  # read by the filter of the log
     text = _("The server hit an error, logged as error %(id)s.") % {"id": error_id}
     headers = {ERROR_HEADER: error_id, "Cache-Control": "no-store"}
     if request.path.startswith("/api/"):

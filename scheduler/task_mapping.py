@@ -58,7 +58,7 @@ def task_to_spec(task: Task, upstream_ids: Sequence[str] | None = None) -> TaskS
 def apply_spec(task: Task, spec: TaskSpec) -> None:
     """Set the attributes of `task` from `spec`; nothing is saved, edges are not touched."""
     for wire, attribute in FIELDS.items():
-        setattr(task, attribute, spec[wire])  # type: ignore[literal-required]
+        setattr(task, attribute, spec[wire])  # type: ignore[literal-required]  # a name of the table above
 
 
 def _plain(value: Any) -> Any:

@@ -58,7 +58,7 @@ class WhomForm(forms.Form):
         super().__init__(*args, **kwargs)
         field: Any = NotificationRule._meta.get_field("task")
         widget = AutocompleteSelect(field, admin.site, attrs={"data-width": "100%"})
-        widget.choices = self.fields["task"].choices  # type: ignore[attr-defined]
+        widget.choices = self.fields["task"].choices  # type: ignore[attr-defined]  # of the choice field
         self.fields["task"].widget = widget
         if self.is_bound:
             given: Any = self.data

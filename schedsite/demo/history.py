@@ -48,7 +48,7 @@ def demo_history(
     tasks: Sequence[DemoTask], *, now: datetime, days: int, seed: int
 ) -> tuple[list[DemoExecution], int]:
     """Return the executions of the last `days` in queueing order, and the number of runs."""
-    story = _Story({task.spec["task_id"]: task for task in tasks}, now, days, random.Random(seed))  # noqa: S311
+    story = _Story({task.spec["task_id"]: task for task in tasks}, now, days, random.Random(seed))  # noqa: S311 - no secret: a simulation
     for task in tasks:
         story.tell(task)
     rows = sorted(story.rows, key=lambda row: (row.queued_at, row.task_id, row.attempt))
@@ -282,7 +282,7 @@ class _Story:
 
 def demo_log(task: DemoTask, row: DemoExecution) -> str:
     """Return the output of an execution."""
-    chance = random.Random(f"{row.task_id} {row.queued_at}")  # noqa: S311
+    chance = random.Random(f"{row.task_id} {row.queued_at}")  # noqa: S311 - no secret: a simulation
     items = chance.randrange(40, 4000)
     lines = [
         f"\x1b[2m{row.queued_at:%Y-%m-%d %H:%M:%S}\x1b[0m starting {task.spec['task_name']}",

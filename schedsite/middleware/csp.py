@@ -47,7 +47,7 @@ class ContentSecurityPolicyMiddleware:
             nonces.append(secrets.token_urlsafe(16))
             return nonces[0]
 
-        request.csp_nonce = SimpleLazyObject(make)  # type: ignore[attr-defined]
+        request.csp_nonce = SimpleLazyObject(make)  # type: ignore[attr-defined]  # read by templates
         response = self.get_response(request)
         policy = {**POLICY, **getattr(response, "csp_allowed", {})}
         for nonce in nonces:
@@ -65,7 +65,7 @@ def allow(directives: Mapping[str, str]) -> Callable[[Answer], Answer]:
         @wraps(view)
         def answer(*args: Any, **kwargs: Any) -> HttpResponse:
             response = view(*args, **kwargs)
-            response.csp_allowed = directives  # type: ignore[attr-defined]
+            response.csp_allowed = directives  # type: ignore[attr-defined]  # read by the middleware
             return response
 
         return answer

@@ -143,7 +143,7 @@ class Connection(H11Protocol):
         self.address = self.network = ""
         self._timer: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # always this transport
         """Start the deadline for the headers."""
         super().connection_made(transport)
         # asyncio sets TCP_NODELAY only on sockets that specify their protocol. Without it, the second part of each

@@ -73,7 +73,7 @@ def make_server(pages: WsgiApplication, *, limits: Limits, threads: int) -> Serv
     connections = Connections(limits)
     config = uvicorn.Config(
         Application(pages, connections, threads=threads),
-        http=protocol_of(connections),  # type: ignore[arg-type]
+        http=protocol_of(connections),  # type: ignore[arg-type]  # a factory, which uvicorn takes as well
         ws="none",
         loop="asyncio",
         lifespan="off",

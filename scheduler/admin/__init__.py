@@ -1,6 +1,7 @@
 """The admin site: one module per group of pages. All writes go through services."""
 
-import django_q.admin  # noqa: F401 - registers first what is taken away below
+from importlib import import_module
+
 from django.contrib import admin
 
 from scheduler.admin import access, audit, executions, processes, runs, tasks
@@ -12,6 +13,7 @@ __all__ = ["access", "audit", "executions", "processes", "runs", "tasks"]
 admin.site.empty_value_display = "–"
 admin.site.login_form = LoginForm
 
+import_module("django_q.admin")  # it registers what is taken away here
 for model in QUEUE_MODELS:
     if admin.site.is_registered(model):
         admin.site.unregister(model)  # a user who can add a django-q2 schedule can run any function

@@ -75,7 +75,7 @@ admin.site.unregister(Group)
 
 
 @admin.register(User)
-class UserAdmin(StockUserAdmin, SiteModelAdmin):  # type: ignore[type-arg]
+class UserAdmin(StockUserAdmin, SiteModelAdmin):  # type: ignore[type-arg]  # the stubs want a type argument that Django does not take
     """Accounts. Users cannot change an account with more permissions than theirs, or grant permissions they lack."""
 
     form = UserChangeForm

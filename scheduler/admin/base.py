@@ -41,7 +41,7 @@ class SiteModelAdmin(ModelAdmin):
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """Show the list, or apply an action to the selected rows; invalid keys are ignored."""
         if request.method == "POST":
-            request.POST = with_keys_only(request.POST)  # type: ignore[assignment]
+            request.POST = with_keys_only(request.POST)  # type: ignore[assignment]  # a mutable copy
         return super().changelist_view(request, extra_context)
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:

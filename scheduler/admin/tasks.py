@@ -32,6 +32,7 @@ from scheduler.views.new_task import new_task
 from scheduler.views.overview import overview_part
 from scheduler.views.restore import deleted_note, restore
 from scheduler.views.schedule_hint import schedule_hint
+from scheduler.views.shell import is_htmx
 from scheduler.views.system import system
 from scheduler.views.task import task_page
 from scheduler.views.timeline import timeline
@@ -145,7 +146,7 @@ class TaskAdmin(SiteModelAdmin):
         except ConflictError as error:
             return self._answer(request, task, f"{task.task_id}: {told_error(error)}", level=messages.WARNING)
         link = reverse("admin:scheduler_execution_change", args=[execution.pk])
-        if not request.htmx:  # type: ignore[attr-defined]
+        if not is_htmx(request):
             return HttpResponseRedirect(link)
         return self._answer(request, task, _("%(task)s was started.") % {"task": task.name}, link=link)
 
@@ -169,7 +170,7 @@ class TaskAdmin(SiteModelAdmin):
         self, request: HttpRequest, task: Task, text: Any, *, link: str = "", level: int = messages.SUCCESS
     ) -> HttpResponse:
         """Return the result message: next to the clicked card, or on the page of the button."""
-        if not request.htmx:  # type: ignore[attr-defined]
+        if not is_htmx(request):
             messages.add_message(request, level, text)
             return go_back(request)
         note = {

@@ -122,7 +122,7 @@ def operation(
 
     def decorate(method: View) -> View:
         described: View = describe(method)
-        described.takes = tuple(takes)  # type: ignore[attr-defined]
+        described.takes = tuple(takes)  # type: ignore[attr-defined]  # read by `StrictViewSet`
         return described
 
     return decorate

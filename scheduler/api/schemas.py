@@ -71,7 +71,7 @@ def definition_in_openapi(name: str) -> Schema:
     return deepcopy(from_json_schema(load_schema()["$defs"][name]))
 
 
-class TokenExtension(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+class TokenExtension(OpenApiAuthenticationExtension):
     """Describes the token."""
 
     target_class = "scheduler.api.authentication.TokenAuthentication"

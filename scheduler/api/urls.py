@@ -25,7 +25,7 @@ class ExecutionIdConverter(StringConverter):
 
     regex = "[0-9]{1,18}"
 
-    def to_python(self, value: str) -> int:  # type: ignore[override]
+    def to_python(self, value: str) -> int:  # type: ignore[override]  # the stubs say str
         """Return the number."""
         return int(value)
 

@@ -215,7 +215,7 @@ class _Component:
         for turn in range(PASSES):
             sides = (self.above,) if turn % 2 == 0 else (self.below,)
             if turn >= PASSES - 2:
-                sides = (self.above, self.below)  # type: ignore[assignment]
+                sides = (self.above, self.below)  # type: ignore[assignment]  # two kinds of pairs
             for number in numbers if turn % 2 == 0 else reversed(numbers):
                 self._settle_layer(self.layers[number], gaps[number], sides, middle)
         return middle

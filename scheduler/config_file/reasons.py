@@ -27,7 +27,7 @@ class Code(StrEnum):
     MASK_OF_ANOTHER = "mask_of_another"
     MASK_OF_SEVERAL = "mask_of_several"
     MASK_WITHIN = "mask_within"
-    SECRET_TOO_SHORT = "secret_too_short"  # noqa: S105 - no password
+    SECRET_TOO_SHORT = "secret_too_short"
     CYCLE = "cycle"
     NO_UPSTREAM = "no_upstream"
     ID_TAKEN = "id_taken"
@@ -65,7 +65,7 @@ class Code(StrEnum):
     # values found
     NOTHING = "nothing"
     CHARACTERS_FOUND = "characters_found"
-    CHARACTERS_OF_SECRET = "characters_of_secret"  # noqa: S105 - no password
+    CHARACTERS_OF_SECRET = "characters_of_secret"
     BYTES_FOUND = "bytes_found"
     BYTES_OF_FILE = "bytes_of_file"
     ITEMS_FOUND = "items_found"
@@ -116,5 +116,5 @@ class Code(StrEnum):
     MAIL_ADDRESS = "mail_address"
     OLDER_ADDRESSES = "older_addresses"
     URL_WITH_HOST = "url_with_host"
-    SECRET_ITSELF = "secret_itself"  # noqa: S105 - no password
-    LONG_SECRET = "long_secret"  # noqa: S105 - no password
+    SECRET_ITSELF = "secret_itself"
+    LONG_SECRET = "long_secret"

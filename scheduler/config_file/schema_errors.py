@@ -76,7 +76,7 @@ def task_validator() -> Any:
 
     sizes = dict.fromkeys(("maxItems", "maxProperties"), _checked_already)
     keywords = {"pattern": _strict_pattern, "items": _bad_items, "properties": _bad_properties, **sizes}
-    validator = extend(Draft202012Validator, keywords)  # type: ignore[no-untyped-call]
+    validator = extend(Draft202012Validator, keywords)
     return validator({"$ref": "#/$defs/task", "$defs": load_schema()["$defs"]})
 
 

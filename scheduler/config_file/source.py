@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate, islice
-from json.decoder import scanstring  # type: ignore[attr-defined]
+from json.decoder import scanstring  # type: ignore[attr-defined]  # left out by the stubs
 from typing import Any, NoReturn
 
 from scheduler.config_file.problems import ConfigError, ConfigProblem, Finding, Keys, Words, shorten

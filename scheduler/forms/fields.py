@@ -43,7 +43,7 @@ class TagsField(forms.CharField):
         """Return the words joined by commas."""
         return ", ".join(value) if isinstance(value, list) else value
 
-    def to_python(self, value: Any) -> list[str]:  # type: ignore[override]
+    def to_python(self, value: Any) -> list[str]:  # type: ignore[override]  # not the type of the base class
         """Return the distinct words."""
         words = re.split(r"[,，]", value or "")
         return list(dict.fromkeys(word.strip() for word in words if word.strip()))
@@ -56,7 +56,7 @@ class TagsField(forms.CharField):
 class DeadlineField(forms.CharField):
     """``HH:MM``, a number of seconds, or empty."""
 
-    def to_python(self, value: Any) -> str | float | None:  # type: ignore[override]
+    def to_python(self, value: Any) -> str | float | None:  # type: ignore[override]  # not the type of the base class
         """Return a number if the text is one."""
         text = super().to_python(value)
         if not text:
@@ -177,7 +177,7 @@ class UpstreamsWidget(AutocompleteSelectMultiple):
         return super().optgroups(name, [str(one) for one in value if _is_key(str(one))], attr)
 
 
-class UpstreamsField(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]
+class UpstreamsField(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]  # the stubs want a type argument that Django does not take
     """Tasks by primary key; impossible keys are rejected before a query."""
 
     def clean(self, value: Any) -> Any:

@@ -157,7 +157,7 @@ class TaskForm(TaskModelForm):
             self.fields["notify"] = make(self.instance)
         own = self.instance.pk
         self.fields["depends_on"].widget = UpstreamsWidget(excluded=own)
-        self.fields["depends_on"].widget.choices = self.fields["depends_on"].choices  # type: ignore[attr-defined]
+        self.fields["depends_on"].widget.choices = self.fields["depends_on"].choices  # type: ignore[attr-defined]  # of a choice field
         if own:
             self.initial.setdefault("depends_on", list(self.instance.upstreams.order_by("task_id")))
         self.fields["seen_revision"].initial = self.instance.revision_id
@@ -220,7 +220,7 @@ class TaskForm(TaskModelForm):
             "This task was changed after you opened the form (%(fields)s). Save again to overwrite those changes."
         )
         self.add_error(None, ValidationError(said, params={"fields": names}))
-        self.data = data = self.data.copy()  # type: ignore[attr-defined]
+        self.data = data = self.data.copy()  # type: ignore[attr-defined]  # a QueryDict
         data[self.add_prefix("seen_revision")] = str(current.pk)
 
     def show_problems(self, problems: list[ConfigProblem]) -> None:

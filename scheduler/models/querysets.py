@@ -62,7 +62,7 @@ def _by_value(rows: Any, column: str, value: str, common: Sequence[str]) -> Any:
     if value in common:
         return rows
     words = ", ".join(f"'{word}'" for word in common)
-    return rows.extra(where=[f"NOT ({rows.model._meta.db_table}.{column} IN ({words}))"])  # noqa: S610
+    return rows.extra(where=[f"NOT ({rows.model._meta.db_table}.{column} IN ({words}))"])  # noqa: S610 - names and words of ours
 
 
 class RunQuerySet(models.QuerySet["Run"]):
@@ -210,7 +210,7 @@ class ExecutionQuerySet(models.QuerySet["Execution"]):
         """Queued, due, and not blocked by the parallel limit of their task."""
         table = self.model._meta.db_table
         busy = (
-            f"({table}.parallel_limit IS NULL OR {table}.parallel_limit > (SELECT COUNT(*) FROM {table} r"  # noqa: S608
+            f"({table}.parallel_limit IS NULL OR {table}.parallel_limit > (SELECT COUNT(*) FROM {table} r"  # noqa: S608 - names of ours
             f" WHERE r.task_id = {table}.task_id AND r.status = %s))"
         )
         due: Any = self.filter(Q(not_before=None) | Q(not_before__lte=now), status=Status.QUEUED)

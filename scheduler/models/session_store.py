@@ -51,7 +51,7 @@ class SessionStore(DatabaseStore):
         since = (origin and parse_datetime(origin["since"])) or now
         user = data.get(USER)
         return AccountSession(
-            session_key=self._get_or_create_session_key(),  # type: ignore[attr-defined]
+            session_key=self._get_or_create_session_key(),  # type: ignore[attr-defined]  # left out by the stubs
             session_data=self.encode(data),
             expire_date=end_of(since, now),
             handle=origin.get("handle") or new_handle(),

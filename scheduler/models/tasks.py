@@ -28,7 +28,7 @@ TASK_ID = RegexValidator(
 )
 
 
-class LiveTaskManager(models.Manager.from_queryset(TaskQuerySet)):  # type: ignore[misc]
+class LiveTaskManager(models.Manager.from_queryset(TaskQuerySet)):  # type: ignore[misc]  # a class made at run time
     """Tasks that were not deleted."""
 
     def get_queryset(self) -> TaskQuerySet:

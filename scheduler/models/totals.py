@@ -34,7 +34,7 @@ class EndedExecutionQuerySet(models.QuerySet["EndedExecution"]):
             places = ", ".join(["(%s, %s)"] * len(part))
             with connections[self.db].cursor() as cursor:
                 cursor.execute(
-                    f"INSERT INTO {self.model._meta.db_table} (execution_id, slots) VALUES {places}",  # noqa: S608
+                    f"INSERT INTO {self.model._meta.db_table} (execution_id, slots) VALUES {places}",  # noqa: S608 - names of ours
                     [value for row in part for value in row],
                 )
 

@@ -18,7 +18,7 @@ STEP = 1.0  # seconds between two checks of the pusher for a stop, if it is not 
 LOOK_ANYWAY = 5.0  # seconds between two polls, as notifications may be lost
 
 
-class DatabaseWakeBroker(ORM):  # type: ignore[misc]
+class DatabaseWakeBroker(ORM):
     """Database broker that deletes a message when it is pulled: delivery at most once.
 
     A lost wake-up is harmless (the dispatcher sends another). A redelivery after `retry` would not be harmful either,

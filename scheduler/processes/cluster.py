@@ -96,14 +96,14 @@ def _attached(target: Callable[..., None], *args: Any) -> None:
     target(*args)
 
 
-class _NoStatus(stock.Stat):  # type: ignore[misc]
+class _NoStatus(stock.Stat):
     """The cluster status for django-q2's monitor, which is not used here: it is not saved."""
 
     def save(self) -> None:
         """Do nothing."""
 
 
-class FailFastSentinel(stock.Sentinel):  # type: ignore[misc]
+class FailFastSentinel(stock.Sentinel):
     """Ends the whole cluster if one of its processes dies unexpectedly, instead of replacing that process."""
 
     def start(self) -> None:

@@ -170,7 +170,7 @@ def _become(name: str, output: int, program: Callable[[], object]) -> NoReturn:
     for descriptor in (null, output):
         os.close(descriptor)
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+        stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # a TextIOWrapper
     setproctitle.setproctitle(f"schedsite {name}")
     program()
     raise SystemExit(0)

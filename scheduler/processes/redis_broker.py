@@ -9,7 +9,7 @@ from django_q.conf import Conf
 from scheduler.queues.contracts import redis_list
 
 
-class RedisWakeBroker(Redis):  # type: ignore[misc]
+class RedisWakeBroker(Redis):
     """The stock Redis broker, which delivers at most once: a popped message is deleted.
 
     The name of its list contains the installation's name, derived from the message signing key. Otherwise two

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import lru_cache, partial
 from time import monotonic
 
 from django.conf import settings
@@ -74,7 +74,7 @@ def wake_job(job: str, *, queue: str) -> None:
 def wake_after_commit(queues: Iterable[str], *, count: int = 1) -> None:
     """Wake each of `queues` once the current transaction is committed."""
     for queue in sorted(set(queues)):
-        transaction.on_commit(lambda queue=queue: wake(queue, count=count))  # type: ignore[misc]
+        transaction.on_commit(partial(wake, queue, count=count))
 
 
 @lru_cache(maxsize=8)

@@ -232,7 +232,7 @@ def adopt(spec: CommandSpec, spool: Spool) -> RunningCommand | Exit | NeverStart
         with contextlib.suppress(OSError):
             os.symlink(os.devnull, path)  # noqa: PTH211 - hot path; needs no block of a full disk
     said = spool.said(spec.execution_id, spec.claim)
-    if os.path.islink(path) or said.is_never:  # noqa: PTH114
+    if os.path.islink(path) or said.is_never:  # noqa: PTH114 - hot path
         return NeverStarted()
     shell = _find_unnoted_shell(spec) if said.note is None else said.note
     if shell is not None and _is_there(shell):

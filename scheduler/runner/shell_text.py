@@ -25,7 +25,7 @@ _SHELL_WORDS = """
     dirs disown do done elif else enable esac eval exec export fc fg fi for function getopts hash help history if in
     jobs let local logout mapfile popd pushd read readarray readonly return select set shift shopt source suspend
     then time times trap type typeset ulimit umask unalias unset until wait while
-""".split()  # noqa: SIM905
+""".split()  # noqa: SIM905 - a list would have a line for each word
 
 # Executed before the command: wait for a line from the worker, sent once the pid is on disk, where an adopter finds it.
 # A worker that dies closes its end of the pipe.

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from django.conf import settings
 from django.db import connection
@@ -277,7 +277,7 @@ def database_size() -> int | None:
             cursor.execute("SELECT pg_database_size(current_database())")
             return int(cursor.fetchone()[0])
     name = str(connection.settings_dict["NAME"])
-    sizes = [os.path.getsize(path) for path in (name, f"{name}-wal") if os.path.exists(path)]  # noqa: PTH110, PTH202
+    sizes = [path.stat().st_size for path in (Path(name), Path(f"{name}-wal")) if path.exists()]
     return sum(sizes) if sizes else None
 
 

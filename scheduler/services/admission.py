@@ -81,7 +81,7 @@ def new_run(
     Args:
         graph_pk: the graph of its dependencies; None: no downstream tasks.
     """
-    return Run(trigger=trigger, first_task=task, graph_id=graph_pk, created_by=user, created_at=now)  # type: ignore[misc]
+    return Run(trigger=trigger, first_task=task, graph_id=graph_pk, created_by=user, created_at=now)  # type: ignore[misc]  # the stubs know no abstract user
 
 
 def queued_row(

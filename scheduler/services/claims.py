@@ -95,7 +95,7 @@ def _claimed(
         *("priority", "parallel_limit", "scheduled_for", "task__has_folder", "claim", "started_at"),
     )
     return [
-        Claimed(*row[:-2], claim or row[-2], started_at or row[-1], spec_of(row[4]))  # type: ignore[call-arg]
+        Claimed(*row[:-2], claim or row[-2], started_at or row[-1], spec_of(row[4]))  # type: ignore[call-arg]  # a row of these columns
         for row in columns
     ]
 

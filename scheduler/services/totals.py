@@ -111,7 +111,7 @@ def _add_to_rows(
     sets = ", ".join(f"{name} = {table}.{name} + excluded.{name}" for name in columns)
     with connection.cursor() as cursor:
         cursor.execute(
-            f"INSERT INTO {table} ({', '.join(names)}) VALUES {', '.join([row] * len(sums))}"  # noqa: S608
+            f"INSERT INTO {table} ({', '.join(names)}) VALUES {', '.join([row] * len(sums))}"  # noqa: S608 - names of ours
             f" ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {sets}",
             [value for key in sorted(sums) for value in (*key, *sums[key])],
         )

@@ -186,7 +186,7 @@ def log_text(text: str) -> SafeString:
 
     Source: HTML, "Preprocessing the input stream" and the start tag "pre" of "The rules for parsing tokens".
     """
-    return mark_safe("\n" + escape(text).replace("\r", "&#13;"))  # noqa: S308
+    return mark_safe("\n" + escape(text).replace("\r", "&#13;"))  # noqa: S308 - escaped
 
 
 @register.filter

@@ -16,7 +16,7 @@ from scheduler.selectors.keyset import BadCursorError, KeysetPage
 from scheduler.selectors.logs import read_log
 from scheduler.selectors.statistics import DurationPercentiles, typical
 from scheduler.views.execution import left_out
-from scheduler.views.shell import choice, page, query, require
+from scheduler.views.shell import choice, is_htmx, page, query, require
 
 PAGE = 20
 PANE_BYTES = 32_768
@@ -49,7 +49,7 @@ def history(request: HttpRequest, pk: int) -> HttpResponse:
         "is_filtered": bool(status),
         "newer": base + query(status=status, cursor=found.newer) if found.newer else "",
         "older": base + query(status=status, cursor=found.older) if found.older else "",
-        "is_dialog": bool(request.htmx),  # type: ignore[attr-defined]
+        "is_dialog": is_htmx(request),
     }
     if context["is_dialog"]:
         return render(request, "scheduler/_history.html", context)

@@ -67,7 +67,7 @@ def import_page(request: HttpRequest) -> HttpResponse:
         document = parse_config(text, file=NAME, known=task_ids(), stored=stored_specs)
         plan = plan_import(document, prune=prune, now=now())
         if request.POST.get("action") == "apply" and request.POST.get("plan") == digest_of(plan):
-            plan = apply_import(document, prune=prune, user=request.user, now=now())  # type: ignore[arg-type]
+            plan = apply_import(document, prune=prune, user=request.user, now=now())  # type: ignore[arg-type]  # the page requires a login
             return _done(request, plan)
     except ConfigError as error:
         context.update(problems=_problems(error.problems), problem_count=len(error.problems))

@@ -35,7 +35,7 @@ def said_wait(seconds: int) -> str:
     return text % {"seconds": seconds}
 
 
-class LoginForm(AuthenticationForm):  # type: ignore[misc]
+class LoginForm(AuthenticationForm):
     """Login form; on public sites it rejects a password equal to the user name."""
 
     def clean(self) -> Any:

@@ -42,7 +42,7 @@ class NewTaskForm(forms.Form):
         for problem in problems:
             field = field_of(problem)
             known = field if field in self.fields else None
-            label = capfirst(str(Task._meta.get_field(known).verbose_name)) if known else ""  # type: ignore[union-attr]
+            label = capfirst(str(Task._meta.get_field(known).verbose_name)) if known else ""  # type: ignore[union-attr]  # a field with a column
             self.add_error(known, told_beside(problem, label))
 
 

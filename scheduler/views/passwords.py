@@ -34,7 +34,7 @@ def keep_tokens_field() -> forms.BooleanField:
     )
 
 
-class PasswordForm(AdminPasswordChangeForm):  # type: ignore[misc]
+class PasswordForm(AdminPasswordChangeForm):
     """The password that an administrator sets for an account."""
 
     keep_tokens = keep_tokens_field()
@@ -48,7 +48,7 @@ class PasswordForm(AdminPasswordChangeForm):  # type: ignore[misc]
         return user
 
 
-class OwnPasswordForm(AdminOwnPasswordChangeForm):  # type: ignore[misc]
+class OwnPasswordForm(AdminOwnPasswordChangeForm):
     """Changes one's own password; attempts count like those of a login."""
 
     keep_tokens = keep_tokens_field()

@@ -32,7 +32,7 @@ def restore(request: HttpRequest, pk: int) -> HttpResponse:
     context: dict[str, Any] = {"title": _("Restore %(task)s") % {"task": task.name}, "task": task}
     try:
         if request.method == "POST":
-            tasks.restore_task(task, user=request.user, now=now())  # type: ignore[arg-type]
+            tasks.restore_task(task, user=request.user, now=now())  # type: ignore[arg-type]  # the page requires a login
             messages.success(request, _("%(task)s is back.") % {"task": task.name})
             return there
         context["plan"] = tasks.plan_restoration(task)

@@ -16,7 +16,7 @@ from scheduler.choices import Trigger
 from scheduler.exceptions import ConflictError
 from scheduler.models import Execution
 from scheduler.services import runs
-from scheduler.views.shell import page, require
+from scheduler.views.shell import is_htmx, page, require
 from scheduler.wording.reasons import told_error
 
 
@@ -31,7 +31,7 @@ def resume(request: HttpRequest, pk: int) -> HttpResponse:
         "title": _("Retry from %(task)s") % {"task": execution.task.name},
         "execution": execution,
         "task": execution.task,
-        "is_dialog": bool(request.htmx),  # type: ignore[attr-defined]
+        "is_dialog": is_htmx(request),
     }
     try:
         context["plan"] = runs.plan_resume(execution, now=datetime.now(UTC))

@@ -71,6 +71,11 @@ def live_part(request: HttpRequest, template: str, context: dict[str, Any]) -> t
     return body, hashlib.sha256(body.encode()).hexdigest()[:16]
 
 
+def is_htmx(request: HttpRequest) -> bool:
+    """Return whether htmx asks for a part of a page. Source: the reference of htmx, request headers."""
+    return request.headers.get("HX-Request") == "true"
+
+
 def choice(request: HttpRequest, name: str, allowed: Collection[str], default: str = "") -> str:
     """Return the parameter `name` if it is one of `allowed`."""
     value = request.GET.get(name, default)

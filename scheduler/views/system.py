@@ -78,7 +78,7 @@ def _processes(present: Any) -> list[tuple[Process, int]]:
     """Return the live processes with their numbers of running executions, by kind and host."""
     running = Count("executions", filter=Q(executions__status=Status.RUNNING))
     rows = Process.objects.alive(present).annotate(running=running).order_by("kind", "host", "pid")
-    return [(row, row.running) for row in rows[:100]]  # type: ignore[attr-defined]
+    return [(row, row.running) for row in rows[:100]]  # type: ignore[attr-defined]  # annotated
 
 
 def _steps(present: datetime) -> list[tuple[ClockStep, float]]:

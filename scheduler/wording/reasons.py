@@ -279,7 +279,7 @@ def told_linked(reason: Reason, link: Callable[[str, Any], str | None]) -> SafeS
         address = link(name, value)
         return text if address is None else f'<a class="s-link" href="{escape(address)}">{text}</a>'
 
-    return mark_safe(render(reason, translate=lambda text: escape(gettext(text)), formatted=formatted))  # noqa: S308
+    return mark_safe(render(reason, translate=lambda text: escape(gettext(text)), formatted=formatted))  # noqa: S308 - each part is escaped
 
 
 def told_error(error: Exception) -> str:

@@ -123,3 +123,17 @@ def test_scripts_of_samples_need_no_network() -> None:
     texts = [path.read_text(encoding="utf-8") for path in (ROOT / "tasks").glob("*/*") if path.is_file()]
 
     assert not [text for text in texts if re.search(r"https?://|\bcurl\b|\bwget\b|socket|urllib", text)]
+
+
+BARE = re.compile(r"# (?:noqa(?:: [A-Z0-9, ]+)?|type: ignore(?:\[[a-z, -]+\])?)$", re.MULTILINE)
+
+
+def test_every_silenced_check_says_why() -> None:
+    found = [
+        f"{path.relative_to(ROOT)}: {comment}"
+        for package in ("scheduler", "notifications", "schedsite")
+        for path in (ROOT / package).rglob("*.py")
+        for comment in BARE.findall(path.read_text(encoding="utf-8"))
+    ]
+
+    assert found == []

@@ -236,14 +236,14 @@ Sender = Callable[[str, Request], Sent]
 
 def _load() -> Sender:
     """Import everything that sending needs while files can still be read, and return the function that sends."""
-    import encodings.idna  # noqa: F401  # imported by the first look-up otherwise
+    import encodings.idna  # noqa: F401 - the first look-up would import it otherwise
 
     import apprise
     import requests
     from apprise.manager_plugins import NotificationManager
 
     mimetypes.init()
-    NotificationManager().load_modules()  # type: ignore[no-untyped-call]
+    NotificationManager().load_modules()
     logging.getLogger("apprise").setLevel(logging.WARNING)
     plain_send = requests.Session.send
     reading = _Reading()
@@ -261,7 +261,7 @@ def _load() -> Sender:
             answer.close()
         return answer
 
-    requests.Session.send = send_without_redirects  # type: ignore[method-assign]
+    requests.Session.send = send_without_redirects  # type: ignore[method-assign]  # replaced in this process only
     asset = _asset()
 
     def send(url: str, request: Request) -> Sent:
@@ -359,10 +359,10 @@ def check() -> None:
     signal.alarm(LONGEST_CHECKS)
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    manager = NotificationManager()  # type: ignore[no-untyped-call]
-    manager.load_modules()  # type: ignore[no-untyped-call]
+    manager = NotificationManager()
+    manager.load_modules()
     gc.enable()
-    print(json.dumps(sorted(manager.schemas())), file=out, flush=True)  # type: ignore[no-untyped-call]
+    print(json.dumps(sorted(manager.schemas())), file=out, flush=True)
     asset = _asset()
     mimetypes.init()
     _Guard(AllowList()).install()
@@ -375,7 +375,7 @@ def _missing(url: str, asset: Any) -> str:
     """Return why Apprise cannot parse a URL, in Apprise's words; "" if it can."""
     import apprise
 
-    captured = apprise.LogCapture(level=logging.WARNING, fmt="%(message)s")  # type: ignore[no-untyped-call]
+    captured = apprise.LogCapture(level=logging.WARNING, fmt="%(message)s")
     with captured as said:
         try:
             if apprise.Apprise.instantiate(url, asset=asset, suppress_exceptions=False):

@@ -36,7 +36,7 @@ class _Conversation:
         """Read a reply; the first one proves that the connection is open."""
         if self.backend.step in (Step.CONNECT, Step.HANDSHAKE):
             self.backend.step = Step.GREET
-        return super().getreply()  # type: ignore[misc,no-any-return]
+        return super().getreply()  # type: ignore[misc,no-any-return]  # of the class that is mixed in
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
         addresses = addresses_in_time(host, port, resolver=resolve, deadline=self.deadline)
@@ -117,7 +117,7 @@ class EmailBackend(smtp.EmailBackend):
         connection.backend = self
         self.connection = connection
         # The name that starttls checks the certificate against; the constructor sets it only when it connects.
-        setattr(connection, "_host", self.host)  # noqa: B010
+        setattr(connection, "_host", self.host)  # noqa: B010 - private, but starttls() of smtplib reads it
         code, text = connection.connect(self.host, self.port)
         if code != 220:
             raise smtplib.SMTPConnectError(code, text)

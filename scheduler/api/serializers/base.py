@@ -80,7 +80,7 @@ def _itself(instance: Any) -> Any:
     return instance
 
 
-class ClosedExtension(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]
+class ClosedExtension(OpenApiSerializerExtension):
     """Tells OpenAPI that there are no further fields, and which of them the configuration's schema has."""
 
     target_class = ClosedSerializer

@@ -110,7 +110,7 @@ class ReasonCodeField(serializers.CharField):
         super().__init__(source="*", allow_null=True, help_text=CODE_OF_REASON)
         self.of = of
 
-    def to_representation(self, value: Any) -> str | None:  # type: ignore[override]
+    def to_representation(self, value: Any) -> str | None:  # type: ignore[override]  # the stubs say that it is never None
         """Return the code."""
         reason: Reason | None = getattr(value, self.of)
         return None if reason is None else reason.code.value
@@ -123,7 +123,7 @@ class ReasonParamsField(serializers.DictField):
         super().__init__(source="*", allow_null=True, help_text=PARAMS_OF_REASON)
         self.of = of
 
-    def to_representation(self, value: Any) -> dict[str, Any] | None:  # type: ignore[override]
+    def to_representation(self, value: Any) -> dict[str, Any] | None:  # type: ignore[override]  # the stubs say that it is never None
         """Return the values by name."""
         reason: Reason | None = getattr(value, self.of)
         return None if reason is None else reason.params_json()

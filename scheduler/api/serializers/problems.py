@@ -27,7 +27,7 @@ class ProblemSerializer(AnswerSerializer):
     title = serializers.CharField()
     status = serializers.IntegerField()
     detail = serializers.CharField()
-    errors = FieldErrorSerializer(many=True)  # type: ignore[assignment]
+    errors = FieldErrorSerializer(many=True)  # type: ignore[assignment]  # the name is that of RFC 9457
     execution_id = serializers.IntegerField(
         required=False, help_text="The skipped row, when overlap refused it."
     )
