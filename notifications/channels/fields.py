@@ -8,7 +8,7 @@ from typing import Any
 from scheduler.config_file.notify_rules import TEMPLATE_NAMES
 
 _TEMPLATE: Mapping[str, Any] = {
-    "description": f"Text with {{{{name}}}}; names: {', '.join(TEMPLATE_NAMES)}.",
+    "description": f"Message text with placeholders {{{{name}}}}; names: {', '.join(TEMPLATE_NAMES)}.",
     "type": "string",
     "maxLength": 65536,
     "default": "",

@@ -22,12 +22,12 @@ COMMON_ADDRESS = re.compile(
 SCHEMA = channel_schema(
     KIND,
     title="Email channel",
-    description="Sends mail.",
+    description="Sends email.",
     required=["recipients"],
     fields={
         "recipients": {
             "title": "Recipients",
-            "description": "Mail addresses.",
+            "description": "Email addresses.",
             "type": "array",
             "minItems": 1,
             "maxItems": 100,

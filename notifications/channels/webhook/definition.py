@@ -21,8 +21,8 @@ ONE_LINE = r"^[^\u0000-\u001f\u007f]*$"
 
 SUCCESS_WHEN = {
     "title": "Success when",
-    "description": "What the JSON of the answer must say beside a status of 200 to 299; "
-    "null: what is known of the host.",
+    "description": "Condition for the JSON of the response, in addition to a status from 200 to 299; "
+    "null: the known rules for the host.",
     "$comment": gettext_noop("an object with path and equals, or null"),
     "type": ["object", "null"],
     "additionalProperties": False,
@@ -30,8 +30,8 @@ SUCCESS_WHEN = {
     "properties": {
         "path": {
             "title": "Path",
-            "description": "Names in the JSON of the answer, separated by dots; "
-            "a number is the place in a list, from 0.",
+            "description": "Path in the JSON of the response: names separated by dots; "
+            "a number is an index in a list, from 0.",
             "$comment": gettext_noop(
                 "1 to 8 names separated by dots, each of at most 64 characters without spaces"
             ),
@@ -41,7 +41,7 @@ SUCCESS_WHEN = {
         },
         "equals": {
             "title": "Equals",
-            "description": "The value there.",
+            "description": "Expected value at the path.",
             "$comment": gettext_noop("text of at most 200 characters, a number, true, false or null"),
             "type": ["string", "number", "boolean", "null"],
             "maxLength": 200,
@@ -53,7 +53,7 @@ SUCCESS_WHEN = {
 }
 HEADERS = {
     "title": "Headers",
-    "description": "Further headers.",
+    "description": "Additional headers.",
     "type": "object",
     "additionalProperties": {
         "$comment": gettext_noop("one line of at most 4000 characters"),
@@ -78,7 +78,7 @@ SCHEMA = channel_schema(
     fields={
         "url": {
             "title": "URL",
-            "description": "http or https.",
+            "description": "URL with http or https.",
             "$comment": gettext_noop("an http or https URL of at most 2000 characters without spaces"),
             "type": "string",
             "pattern": r"^[Hh][Tt][Tt][Pp][Ss]?://[^\s]+$",
@@ -96,7 +96,7 @@ SCHEMA = channel_schema(
         "body_template": BODY_TEMPLATE,
         "secret": {
             "title": "Secret",
-            "description": "Key of the HMAC-SHA256 signature.",
+            "description": "Secret of the HMAC-SHA256 signature.",
             "type": "string",
             "maxLength": 500,
             "default": "",

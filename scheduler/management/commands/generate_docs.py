@@ -28,9 +28,9 @@ STALE = 2
 HEAD = """\
 # Configuration reference
 
-<!-- Made from scheduler/config_file/config.schema.json by `manage.py generate_docs`; do not edit. -->
+<!-- Generated from scheduler/config_file/config.schema.json by `manage.py generate_docs`; do not edit. -->
 
-Tasks can be defined in a file, on the site and over the API; all three use the words and the checks below.
+Tasks can be defined in a file, on the site and through the API, with the same fields and the same validation.
 
 ```json
 {
@@ -45,17 +45,21 @@ Tasks can be defined in a file, on the site and over the API; all three use the 
 }
 ```
 
-`manage.py import_config PATH` reads such a file: an object with `tasks`, a bare list of tasks, one task, or a folder
-with `*/config.json`. It prints what it would change, then writes all of it or nothing; `--dry-run` stops before
-writing, `--check` also exits with 2 when something would change, `--prune` removes tasks that the file does not name,
-`--json` prints the plan or the errors for machines. A refused file exits with 1 and lists every problem with its file,
-line, column, path, the value found and what is allowed. `manage.py export_config [PATH]` writes the file; fields at
-their default are left out, and importing what was exported changes nothing. A file has at most 5 MB, a depth of 32,
-250,000 lists and objects and
-20,000 tasks. It holds the secrets themselves. A file from the page Export has `••••••` in their place: an import keeps
-the [secrets](rules-and-deliveries.md#secrets) that are stored for the same target, and asks for others.
+`manage.py import_config PATH` reads such a file: an object with `tasks`, a list of tasks, a single task, or a folder
+with `*/config.json`. It prints a plan, then applies all of it or nothing:
 
-The schema is served at `/api/scheduler/config/schema`; an editor that finds it under `$schema` completes and checks.
+- `--dry-run` only prints the plan; `--check` also exits with 2 if anything would change.
+- `--prune` deletes the tasks that are missing from the file.
+- `--json` prints the plan or the errors as JSON.
+
+An invalid file exits with 1. The output lists every problem with file, line, column, path, the value found and the
+allowed values. The limits of a file are 5 MB, 32 levels, 250,000 lists and objects, and 20,000 tasks.
+
+`manage.py export_config [PATH]` writes the file without the fields that have their default. Importing an exported file
+changes nothing. It contains the secrets; a file from the page Export has `••••••` in their place. Importing that file
+keeps the [secrets](rules-and-deliveries.md#secrets) stored for the same target, and asks for all others.
+
+The schema is served at `/api/scheduler/config/schema`; editors that find it under `$schema` complete and check the file.
 """
 
 SECTIONS = (
@@ -64,13 +68,13 @@ SECTIONS = (
     (
         "exit_codes",
         "Exit codes",
-        "In `task_exit_codes`. A code is named once, and those of `no_retry` must be technical failures. Death by a "
-        "signal, a timeout and a command that could not start are no exit codes and keep their outcome.",
+        "The fields of `task_exit_codes`. List each code once; the codes of `no_retry` must be technical failures. Death "
+        "by a signal, a timeout and a failed start are not exit codes and keep their outcomes.",
     ),
     (
         "rule",
         "A notification rule",
-        "An item of `task_notify`; what it does is in [notifications](notifications.md).",
+        "An item of `task_notify`; see [notifications](notifications.md).",
     ),
 )
 #: For each kind of channels.
@@ -79,26 +83,25 @@ TITLE_OF_KIND, INTRODUCTION_OF_KIND = "A channel: {0}", "With `type` set to `{0}
 OLDER = """\
 ## Older files
 
-Accepted, and reported as a note by the import: `task_log` is dropped (output is kept in the history instead);
-`task_notify: {}` means none; `task_notify` with `on_success`, `on_failure`, `on_timeout` and addresses under ADDRESSES
-becomes rules. `null` in a text, list or object field means its default.
+The import accepts older forms and reports them as notes: `task_log` is ignored (the history contains the output);
+`task_notify: {}` means no rules; `task_notify` with `on_success`, `on_failure`, `on_timeout` and addresses in ADDRESSES
+is converted to rules; `null` in a text, list or object field means its default.
 """
 
 
 HEAD_OF_REASONS = """\
 # Reasons
 
-<!-- Made from the tables of words by `manage.py generate_docs`; do not edit. -->
+<!-- Generated from the templates of the reasons by `manage.py generate_docs`; do not edit. -->
 
-Why something ended, did not begin, waits or was refused is a code with values. The API and webhooks carry it beside the
-English text: `reason` is for people and its wording may change; `reason_code` and `reason_params` are stable: a code keeps
-its meaning and the names of its values, and a version may add codes and values. Pages put the same values into the language
-of the reader.
+A reason says why something ended, did not start, waits or was rejected, as a code with values. The API and webhooks
+return it next to the English text: `reason` is for people, and its wording may change; `reason_code` and `reason_params`
+are stable. A code keeps its meaning and the names of its values; new versions may add codes and values. The site displays
+reasons in the language of the reader.
 
-`reason_code` is null where there is no reason, and in rows that were written before there were codes. Instants among the
-values (`at`, `until`, `slot`, `succeeded_at`) are ISO 8601 in UTC; `zone` names the zone in which the text shows them. A
-value may be a reason itself, as an object of `code` and `params`. `other` is text that was said by something else, such as
-the operating system.
+`reason_code` is null without a reason, and in rows from versions without codes. Instants (`at`, `until`, `slot`,
+`succeeded_at`) are ISO 8601 in UTC; `zone` names the time zone of the text. A value can be a reason itself: an object
+with `code` and `params`. `other` contains text from elsewhere, such as the operating system.
 
 | Code | Values | Text |
 |---|---|---|"""
