@@ -43,7 +43,7 @@ NOTES = 10  # of tasks that were deleted together
 
 @admin.register(Task)
 class TaskAdmin(SiteModelAdmin):
-    """Tasks. The list is our own view; it uses the admin's search, form and actions."""
+    """Tasks. The list is `views/cards.py`, with the admin's actions; `list_display` is seen only in popups."""
 
     form = TaskForm
     list_display = ["task_id", "name"]

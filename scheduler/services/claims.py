@@ -1,4 +1,4 @@
-"""Claims on executions: claim, release, and take over from dead workers."""
+"""Claims on executions: claim, release, take over from dead workers of this host, and end those of lost hosts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rate limits for messages and runs requested by an account."""
+"""Rate limits for test messages, resent deliveries and runs, by the account that requests them."""
 
 from __future__ import annotations
 
