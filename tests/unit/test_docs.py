@@ -132,15 +132,32 @@ def test_both_readmes_have_the_same_commands_and_links() -> None:
 
 #: Folders whose files papers name without the package that they are in; the last one is like that of any channel.
 FOLDERS = (ROOT, ROOT / "scheduler", ROOT / "notifications", ROOT / "tests" / "pigeon")
-NAMED_PATH = re.compile(r"`((?:[\w.-]+/)*[\w.-]+(?:\.py|\.json|\.md|/))(?:\s[^`]*)?`")
+PAPERS = (ROOT / "CONTRIBUTING.md", ROOT / "docs" / "architecture.md")
+NAMED_PATH = re.compile(r"`((?:[\w.-]+/)*[\w.-]+(?:\.(?:py|json|md|html|css|po)|/))(?:\s[^`]*)?`")
+NAMED_PART = re.compile(r"`((?:\w+/)+\w+)\.(?!(?:py|json|md|html|css|po)`)(\w+)`")
+
+
+def _defines(module: Path, name: str) -> bool:
+    """Return whether the module exists and defines the function, class or constant."""
+    defined = re.compile(rf"^(?:def |class )?{name}\b", re.MULTILINE)
+    return module.exists() and defined.search(module.read_text(encoding="utf-8")) is not None
+
+
+def test_papers_of_the_code_name_parts_of_modules_that_exist() -> None:
+    missing = [
+        f"{page.name}: {module}.{name}"
+        for page in PAPERS
+        for module, name in NAMED_PART.findall(page.read_text(encoding="utf-8"))
+        if not any(_defines(folder / f"{module}.py", name) for folder in FOLDERS)
+    ]
+
+    assert missing == []
 
 
 def test_papers_of_the_code_name_files_that_exist() -> None:
-    papers = [ROOT / "CONTRIBUTING.md", ROOT / "docs" / "architecture.md"]
-
     missing = [
         f"{page.name}: {name}"
-        for page in papers
+        for page in PAPERS
         for name in NAMED_PATH.findall(page.read_text(encoding="utf-8"))
         if not any((folder / name).exists() for folder in FOLDERS)
     ]

@@ -21,7 +21,7 @@ LAYERS: dict[str, dict[str, tuple[str, ...]]] = {
     "scheduler": {
         "vocabulary": ("choices", "exceptions", "failpoints", "signals"),
         "decisions": ("engine",),
-        "files, commands and words": (
+        "files, commands, wording": (
             "config_file",
             "runner",
             "wording.config_reasons",
@@ -34,7 +34,7 @@ LAYERS: dict[str, dict[str, tuple[str, ...]]] = {
         "writes": ("services",),
         "sentences": ("wording",),
         "processes": ("processes",),
-        "drawings": ("charts",),
+        "charts": ("charts",),
         "interfaces": ("", "admin", "api", "apps", "forms", "jobs", "management", "templatetags", "views"),
     },
     "notifications": {
