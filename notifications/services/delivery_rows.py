@@ -18,7 +18,8 @@ from notifications.models import Delivery, NotificationRule, RuleChannel
 from notifications.services import counts
 from notifications.services.firing import Firing
 from notifications.services.wake import wake_sender_after_commit
-from scheduler.engine.reasons import Reason, instant
+from scheduler.engine.reasons import Reason
+from scheduler.engine.times import iso
 from scheduler.services.locks import Space, lock_numbers
 
 
@@ -133,13 +134,13 @@ def _suppressed(
 
 def _cooled(firing: Firing, channel: RuleChannel, since: datetime, now: datetime) -> Delivery:
     until = since + timedelta(seconds=firing.rule.cooldown)
-    values = {"until": instant(until), "seconds": firing.rule.cooldown, "at": instant(since)}
+    values = {"until": iso(until), "seconds": firing.rule.cooldown, "at": iso(since)}
     reason = Reason(Code.COOLDOWN_UNTIL, values)
     return _suppressed(firing, channel, now, f"cooldown:{firing.task_pk}:{since.isoformat()}", reason)
 
 
 def _limited(firing: Firing, channel: RuleChannel, hour: datetime, now: datetime) -> Delivery:
-    values = {"limit": settings.SCHEDULER_NOTIFY_HOURLY_LIMIT, "at": instant(hour)}
+    values = {"limit": settings.SCHEDULER_NOTIFY_HOURLY_LIMIT, "at": iso(hour)}
     reason = Reason(Code.HOURLY_LIMIT_OF_CHANNEL, values)
     return _suppressed(firing, channel, now, f"limit:{firing.task_pk}:{hour.isoformat()}", reason)
 

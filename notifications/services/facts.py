@@ -28,9 +28,9 @@ from notifications.models import Delivery
 from scheduler.choices import FAILED, Status
 from scheduler.config_file.notify_rules import TEMPLATE_NAMES
 from scheduler.engine.log_text import shown_text
-from scheduler.engine.zones import display_zone
 from scheduler.models import Execution, Task
 from scheduler.selectors.logs import read_log
+from scheduler.wording.times import offset_instant
 
 TAIL_LINES, TAIL_BYTES = 50, 4096
 READ_BYTES = 65_536  # the same as on the execution page at first; progress bars collapse to little
@@ -237,12 +237,7 @@ def log_tail(execution: Execution) -> str:
 
 
 def _local(at: datetime | None, zone: str) -> str | None:
-    """Return an instant in local time of the zone, with the UTC offset."""
-    if at is None:
-        return None
-    local = at.astimezone(display_zone(zone))
-    offset = f"{local:%z}"
-    return f"{local:%Y-%m-%d %H:%M:%S} {offset[:3]}:{offset[3:]}"
+    return None if at is None else offset_instant(at, zone)
 
 
 def _url(model: str, pk: int) -> str:

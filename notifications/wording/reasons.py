@@ -12,17 +12,17 @@ from scheduler.engine.reasons import Plural, add_templates
 TEMPLATES: Mapping[Code, str | Plural] = {
     # delivery states
     Code.COOLDOWN_UNTIL: gettext_noop(
-        "suppressed until %(until)s by the cooldown of %(seconds)s s after the message about %(at)s"
+        "suppressed until %(until)s by the cooldown of %(seconds)s after the message about %(at)s"
     ),
-    Code.COOLDOWN: gettext_noop("cooldown of %(seconds)s s"),
+    Code.COOLDOWN: gettext_noop("cooldown of %(seconds)s"),
     Code.HOURLY_LIMIT: gettext_noop("more than %(limit)s messages in the hour"),
     Code.HOURLY_LIMIT_OF_CHANNEL: gettext_noop(
         "more than %(limit)s messages to this channel in the hour from %(at)s (SCHEDULER_NOTIFY_HOURLY_LIMIT); "
         "a digest follows"
     ),
     Code.CHANNEL_REMOVED: gettext_noop("its channel was removed"),
-    Code.NO_ANSWER: gettext_noop("no answer within %(seconds)s s"),
-    Code.NOT_FINISHED: gettext_noop("not finished within %(seconds)s s"),
+    Code.NO_ANSWER: gettext_noop("no answer within %(seconds)s"),
+    Code.NOT_FINISHED: gettext_noop("not finished within %(seconds)s"),
     Code.WORKER_STOPPED: gettext_noop("the worker stopped before the other side answered"),
     Code.NOT_COMPOSED: gettext_noop("the message cannot be composed: %(error)s"),
     Code.CHANNEL_FAILED: gettext_noop("the channel failed unexpectedly (%(error)s); the log says more"),
@@ -30,7 +30,7 @@ TEMPLATES: Mapping[Code, str | Plural] = {
     # connections and HTTP
     Code.CONNECTION_REFUSED: gettext_noop("[Errno 111] Connection refused"),
     Code.CONNECTION_TIMED_OUT: gettext_noop("timed out"),
-    Code.NAME_NOT_RESOLVED: gettext_noop("the name %(host)s was not resolved within %(seconds)s s"),
+    Code.NAME_NOT_RESOLVED: gettext_noop("the name %(host)s was not resolved within %(seconds)s"),
     Code.NAME_WITHOUT_ADDRESS: gettext_noop("the name %(host)s has no address"),
     Code.NO_ADDRESS_LEFT: gettext_noop("there is no address to connect to"),
     Code.HTTP_STATUS: gettext_noop("HTTP %(status_code)s"),

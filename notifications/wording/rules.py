@@ -7,7 +7,7 @@ from typing import Any
 
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, pgettext
+from django.utils.translation import pgettext
 
 from notifications.channels.registry import REGISTRY
 from notifications.choices import Event
@@ -15,26 +15,10 @@ from notifications.engine.rules import ALWAYS, ONCE, BrokenRuleError
 from notifications.models import NotificationRule
 from scheduler.config_file.masking import masked_channel
 from scheduler.wording.reasons import told_error
+from scheduler.wording.times import sentence_duration
 
 OTHER_ICON = "notifications"
 ADDRESSES_SHOWN = 2
-UNITS = (
-    (86_400, gettext_lazy("%(count)s d")),
-    (3600, gettext_lazy("%(count)s h")),
-    (60, gettext_lazy("%(count)s min")),
-)
-
-
-def span_words(seconds: float) -> str:
-    """Return a duration as people write it: ``90 s``, ``15 min``, ``1 h 30 min``, ``2 d``."""
-    if seconds < 60 or seconds % 60:
-        return _("%(seconds)s s") % {"seconds": f"{seconds:g}"}
-    parts, left = [], int(seconds)
-    for size, words in UNITS:
-        if left >= size:
-            parts.append(str(words) % {"count": left // size})
-            left %= size
-    return " ".join(parts)
 
 
 def triggers_words(triggers: Sequence[str]) -> str:
@@ -59,7 +43,7 @@ def rule_sentence(rule: Mapping[str, Any]) -> str:
         when = _("%(what)s: after every %(count)d in a row")
     sentence = when % {"what": what, "count": count}
     if rule["cooldown"]:
-        sentence += _("; then muted for %(span)s") % {"span": span_words(rule["cooldown"])}
+        sentence += _("; then muted for %(span)s") % {"span": sentence_duration(rule["cooldown"])}
     return sentence
 
 

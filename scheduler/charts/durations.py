@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from scheduler.charts.scales import across, anchor, short_duration, ticks
+from scheduler.charts.scales import across, anchor, ticks
+from scheduler.wording.times import axis_duration
 
 HEIGHT, TOP, BOTTOM = 200, 10, 24  # horizontal margins are in the style sheet
 
@@ -43,14 +44,14 @@ def duration_chart(
         "",
         '<line class="s-grid" x1="0" x2="100%" y1="{}" y2="{}"/><text class="s-axis" x="-6" y="{}" '
         'text-anchor="end">{}</text>',
-        ((y(value), y(value), y(value) + 4, short_duration(value)) for value in [0.0, *marks]),
+        ((y(value), y(value), y(value) + 4, axis_duration(value)) for value in [0.0, *marks]),
     )
     lines = format_html_join(
         "",
         '<line class="s-level s-level-{}" x1="0" x2="100%" y1="{}" y2="{}"/>'
         '<text class="s-axis" x="100%" dx="4" y="{}">{} {}</text>',
         (
-            (name, y(value), y(value), place, name, short_duration(_round(value)))
+            (name, y(value), y(value), place, name, axis_duration(_round(value)))
             for name, value, place in _levels(p50, p95, y)
         ),
     )

@@ -9,7 +9,8 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from scheduler.charts.lanes import BAR, HEAD, LANE, NARROWEST, lane_row, lanes_frame, width
-from scheduler.charts.scales import across, short_duration, ticks
+from scheduler.charts.scales import across, ticks
+from scheduler.wording.times import axis_duration
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def gantt_chart(lanes: Sequence[GanttLane], *, length: float, now_at: float | No
     ]
     return lanes_frame(
         rows,
-        ticks=[(share(at), short_duration(at)) for at in marks],
+        ticks=[(share(at), axis_duration(at)) for at in marks],
         now_at=None if now_at is None else share(now_at),
         label=label,
         look="s-lanes s-gantt",

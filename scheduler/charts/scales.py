@@ -1,10 +1,8 @@
-"""Scales: bar heights, shares of the width, axis ticks, and short durations."""
+"""Scales: bar heights, shares of the width, and axis ticks."""
 
 from __future__ import annotations
 
 import math
-
-from django.utils.translation import gettext as _
 
 EDGE = 0.05  # half a label on a phone
 STEPS = (
@@ -59,18 +57,3 @@ def ticks(largest: float, *, count: int = 4) -> list[float]:
     if step is None:
         step = 86_400 * math.ceil(largest / 86_400 / count)
     return [step * number for number in range(1, count + 1) if step * (number - 1) < largest]
-
-
-def short_duration(seconds: float) -> str:
-    """Return seconds in one unit, or two: ``0.5s``, ``12s``, ``5m``, ``1h30``.
-
-    Keeps decimals of seconds, so that ticks at half seconds differ.
-    """
-    if seconds < 60:
-        return _("%(seconds)ss") % {"seconds": f"{seconds:g}"}
-    if seconds < 3600:
-        minutes = f"{seconds / 60:g}" if seconds % 60 == 0 else f"{seconds / 60:.1f}"
-        return _("%(minutes)sm") % {"minutes": minutes}
-    hours, rest = divmod(round(seconds), 3600)
-    told = _("%(hours)dh") % {"hours": hours}
-    return f"{told}{rest // 60:02d}" if rest >= 60 else told

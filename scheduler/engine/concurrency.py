@@ -8,7 +8,8 @@ from enum import Enum
 from typing import NamedTuple
 
 from scheduler.choices import Concurrency, Status
-from scheduler.engine.reasons import Code, Reason, instant
+from scheduler.engine.reasons import Code, Reason
+from scheduler.engine.times import iso
 from scheduler.engine.zones import display_zone
 
 #: Reasons that name the blocking execution.
@@ -104,7 +105,7 @@ def overlap_reason(
         return Reason(Code.ANOTHER_QUEUED)
     first = active.stored[0]
     if first.status == Status.QUEUED and first.not_before is not None and first.not_before > now:
-        until = {"until": instant(first.not_before), "zone": display_zone(policy.zone).key}
+        until = {"until": iso(first.not_before), "zone": display_zone(policy.zone).key}
         return Reason(Code.RETRY_WAITING, {"execution": first.pk, "attempt": first.attempt, **until})
     return Reason(Code.EXECUTION_ACTIVE, {"execution": first.pk, "status": Status(first.status).value})
 

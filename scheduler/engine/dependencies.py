@@ -8,7 +8,8 @@ from datetime import datetime
 from enum import Enum
 
 from scheduler.choices import FAILED, Status, TriggerRule
-from scheduler.engine.reasons import Code, Params, Reason, instant
+from scheduler.engine.reasons import Code, Params, Reason
+from scheduler.engine.times import iso
 
 
 class Verdict(Enum):
@@ -128,7 +129,7 @@ def _waits_for(upstream: UpstreamState) -> Reason:
         return Reason(Code.WAITS_FOR_OUTCOME, _attempt_of(upstream))
     if upstream.last_success_at is None:
         return Reason(Code.WAITS_FOR_SUCCESS, task)
-    success = {**task, "succeeded_at": instant(upstream.last_success_at)}
+    success = {**task, "succeeded_at": iso(upstream.last_success_at)}
     if upstream.used_by is None:
         return Reason(Code.WAITS_FOR_NEWER_SUCCESS, success)
     return Reason(Code.WAITS_FOR_UNUSED_SUCCESS, {**success, "execution": upstream.used_by})

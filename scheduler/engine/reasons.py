@@ -8,14 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from scheduler.engine.times import exact_instant, sentence_duration
+
 Params = Mapping[str, Any]
 SEPARATOR = "; "  # between several reasons; separators are templates too
 SEPARATORS = {"choices": " or ", "upstreams": ", "}  # of other lists, by the name of the parameter
+INSTANTS = ("at", "until", "slot", "succeeded_at")  # names of parameters, as `iso` writes them
+DURATIONS = ("seconds", "grace", "late")  # names of parameters, in seconds
 #: Formats a parameter of a reason, or returns None for the default format.
 Format = Callable[["Reason", str, Any], str | None]
 
@@ -213,11 +217,6 @@ def stored_reason(code: str | None, params: Params | None) -> Reason | None:
     return Reason(known, {name: _from_json(value) for name, value in (params or {}).items()})
 
 
-def instant(at: datetime) -> str:
-    """Format an instant as a parameter of a reason."""
-    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
-
-
 _templates: dict[str, str | Plural] = {}
 _known: dict[str, StrEnum] = {}
 
@@ -281,20 +280,17 @@ def plain_value(params: Params, name: str, value: Any) -> str:
     """Format a parameter in English; its name decides whether it is an instant, seconds or bytes."""
     if isinstance(value, list | tuple):
         return ", ".join(map(str, value))
-    if name in ("at", "until", "slot", "succeeded_at"):
-        return _instant_text(name, value, params.get("zone"))
-    if name in ("seconds", "grace"):
-        return f"{value:g}"
+    if name in INSTANTS:
+        return _instant_text(value, params.get("zone"))
+    if name in DURATIONS:
+        return sentence_duration(value)
     return f"{value:,}" if name == "count" or name.endswith("bytes") else str(value)
 
 
-def _instant_text(name: str, value: str, zone: str | None) -> str:
+def _instant_text(value: str, zone: str | None) -> str:
     if not value:
         return ""
-    at = datetime.fromisoformat(value)
-    if zone is not None:
-        return f"{at.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M:%S} {zone}"
-    return f"{at:%Y-%m-%d %H:%M} UTC" if name == "succeeded_at" else f"{at:%Y-%m-%d %H:%M:%S} UTC"
+    return exact_instant(datetime.fromisoformat(value), ZoneInfo(zone or "UTC"))
 
 
 def _to_json(value: Any) -> Any:

@@ -13,6 +13,7 @@ from django.db.models.functions import Coalesce
 
 from scheduler.choices import Status
 from scheduler.engine.clocks import FUTURE
+from scheduler.engine.times import sentence_duration
 from scheduler.models import Execution, Process
 from scheduler.selectors.storage import FULL, is_disk_full, scarce
 
@@ -70,12 +71,13 @@ def health(now: datetime) -> Health:
         return found
     if found.ahead:
         found.reasons.append(
-            f"the clock was put back by about {found.ahead:.0f} s; a dispatcher makes the plan anew"
+            f"the clock was set back by about {sentence_duration(found.ahead)}; a dispatcher rebuilds the plan"
         )
+    lease = sentence_duration(settings.SCHEDULER_LEASE)
     if not found.dispatchers:
-        found.reasons.append(f"no dispatcher gave a heartbeat in the last {settings.SCHEDULER_LEASE:g} s")
+        found.reasons.append(f"no dispatcher gave a heartbeat in the last {lease}")
     if not found.workers:
-        found.reasons.append(f"no worker gave a heartbeat in the last {settings.SCHEDULER_LEASE:g} s")
+        found.reasons.append(f"no worker gave a heartbeat in the last {lease}")
     elif found.is_late:
         found.reasons.append(f"{found.backlog} executions are queued, some for more than five minutes")
     return found

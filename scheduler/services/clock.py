@@ -16,8 +16,9 @@ from django.db.models.functions import Least
 from scheduler.choices import ACTIVE
 from scheduler.engine.clocks import FUTURE, Instants, brought_back, hold_until
 from scheduler.engine.misfire import due_slots
-from scheduler.engine.reasons import Code, Reason, instant
+from scheduler.engine.reasons import Code, Reason
 from scheduler.engine.schedules import MOMENT, count_slots, parse_schedule
+from scheduler.engine.times import iso
 from scheduler.models import ClockStep, Execution, Process, Run, Task
 from scheduler.models.reasons import REASON_COLUMNS
 from scheduler.selectors.health import seconds_ahead
@@ -119,7 +120,7 @@ def _write(rows: Sequence[Execution], now: datetime) -> None:
 def _release_slot(row: Execution) -> None:
     """Detach a record from its future slot, and say so in its reason."""
     assert row.scheduled_for is not None  # noqa: S101 - it is still to come
-    slot = {"slot": instant(row.scheduled_for)}
+    slot = {"slot": iso(row.scheduled_for)}
     row.scheduled_for, row.covers_until, row.slot_count = None, None, 1
     if row.status not in ACTIVE:  # the reason written at its end would overwrite this one
         before = row.why

@@ -18,6 +18,7 @@ from scheduler.config_file import TaskSpec
 from scheduler.config_file.secret_values import LIST
 from scheduler.engine.reasons import Code, Reason
 from scheduler.engine.states import reason_of_exit, status_of_exit
+from scheduler.engine.times import iso
 from scheduler.runner import (
     CommandSpec,
     Exit,
@@ -131,7 +132,7 @@ def _built_in(claimed: Claimed) -> dict[str, str]:
         "TASK_NAME": claimed.spec["task_name"],
         "EXECUTION_ID": str(claimed.execution_id),
         "RUN_ID": str(claimed.run_pk or ""),
-        "SCHEDULED_FOR": at.isoformat().replace("+00:00", "Z") if at else "",
+        "SCHEDULED_FOR": iso(at) if at else "",
         "ATTEMPT": str(claimed.attempt),
     }
 

@@ -12,6 +12,7 @@ from django.conf import settings
 from schedsite.forwarded import network_of
 from scheduler.choices import AuditKind, AuditOutcome
 from scheduler.engine.limits import GuessLimit
+from scheduler.engine.times import exact_instant
 from scheduler.exceptions import LimitReachedError
 from scheduler.models import ApiToken
 from scheduler.services import audit, limits
@@ -94,7 +95,7 @@ def _problem_of(token: ApiToken | None, now: datetime) -> str:
     if not token.user.is_active:
         return "The account of the token is disabled."
     if token.expires_at <= now:
-        return f"The token expired at {token.expires_at:%Y-%m-%dT%H:%M:%SZ}; make a new one."
+        return f"The token expired at {exact_instant(token.expires_at)}; create a new one."
     return ""
 
 

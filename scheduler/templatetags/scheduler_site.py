@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING
 from zoneinfo import available_timezones
 
 from django import template
-from django.conf import settings
 from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
-from django.utils.html import escape, format_html
+from django.utils.html import escape, format_html, json_script
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
@@ -20,15 +19,17 @@ from django.utils.translation import gettext as _
 from scheduler.charts import Bar, outcome_strip
 from scheduler.choices import RunStatus, Status
 from scheduler.engine.reasons import Reason
-from scheduler.engine.zones import display_zone
+from scheduler.engine.times import iso
+from scheduler.wording import times
 from scheduler.wording.reasons import told, told_linked
 from scheduler.wording.schedules import describe_schedule
-from scheduler.wording.task_status import clock, schedule_problem
+from scheduler.wording.task_status import schedule_problem
 
 if TYPE_CHECKING:
     from scheduler.models import Execution, Task
 
 register = template.Library()
+register.filter(iso)
 
 STRIP = 30  # executions
 LINKED = ("execution", "run")  # parameters of reasons that link to pages
@@ -52,34 +53,29 @@ def run_pill(status: str) -> SafeString:
 
 
 @register.filter
-def instant(at: datetime | None, zone: str = "") -> SafeString:
-    """Return an instant as text in `zone` (default: the installation's), in a machine-readable element."""
-    if at is None:
-        return mark_safe("–")
-    return format_html(
-        '<time datetime="{}">{}</time>', at.isoformat(timespec="milliseconds"), local_text(at, zone)
-    )
+def exact_instant(at: datetime | None, zone: str = "") -> SafeString:
+    """Return an instant of a fact, in `zone` (default: the server's)."""
+    return _time_element(at, zone, lambda known: times.exact_instant(known, zone))
 
 
 @register.filter
-def moment(at: datetime | None, zone: str = "") -> SafeString:
-    """Return an instant in human-readable form with the zone, and in full as tooltip."""
+def list_instant(at: datetime | None, zone: str = "") -> SafeString:
+    """Return an instant of a row or card; exact in its tooltip."""
+    return _time_element(at, zone, lambda known: times.list_instant(known, zone, datetime.now(UTC)))
+
+
+@register.filter
+def sentence_instant(at: datetime | None, zone: str = "") -> SafeString:
+    """Return an instant of a sentence, such as “yesterday at 02:30”; exact in its tooltip."""
+    return _time_element(at, zone, lambda known: times.sentence_instant(known, zone, datetime.now(UTC)))
+
+
+def _time_element(at: datetime | None, zone: str, words: Callable[[datetime], str]) -> SafeString:
     if at is None:
         return mark_safe("–")
-    place = zone or settings.SCHEDULER_TIME_ZONE
-    words = clock(at, place, datetime.now(UTC))
-    return format_html(
-        '<time datetime="{}" title="{}">{} {}</time>',
-        at.isoformat(timespec="milliseconds"),
-        local_text(at, place),
-        words,
-        f"{at.astimezone(display_zone(place)):%Z}",
-    )
-
-
-def local_text(at: datetime, zone: str = "") -> str:
-    """Return an instant as local time in `zone`, with the name of the offset."""
-    return f"{at.astimezone(display_zone(zone or settings.SCHEDULER_TIME_ZONE)):%Y-%m-%d %H:%M:%S %Z}"
+    text, exact = words(at), times.exact_instant(at, zone)
+    title = "" if text == exact else format_html(' title="{}"', exact)
+    return format_html('<time datetime="{}"{}>{}</time>', iso(at), title, text)
 
 
 @register.filter
@@ -87,13 +83,7 @@ def relative(at: datetime | None) -> SafeString:
     """Return an element that the browser fills with “in 5 minutes” and keeps up to date."""
     if at is None:
         return mark_safe("")
-    return format_html('<time class="s-quiet" data-relative datetime="{}"></time>', at.isoformat())
-
-
-@register.filter
-def iso(at: datetime) -> str:
-    """Return an instant in ISO format, for scripts."""
-    return at.isoformat(timespec="milliseconds")
+    return format_html('<time class="s-quiet" data-relative datetime="{}"></time>', iso(at))
 
 
 @register.filter
@@ -101,23 +91,25 @@ def ticking(since: datetime | None) -> SafeString:
     """Return an element in which the browser counts the time since an instant."""
     if since is None:
         return mark_safe("–")
-    return format_html('<time data-elapsed datetime="{}"></time>', since.isoformat())
+    return format_html('<time data-elapsed datetime="{}"></time>', iso(since))
 
 
 @register.filter
-def duration(seconds: float | None) -> str:
-    """Return seconds as text: ``0.31 s``, ``12 s``, ``3 m 05 s``, ``2 h 07 m``; the same as in times.js."""
-    if seconds is None:
-        return "–"
-    whole = int(seconds)
-    if whole < 60:
-        number = f"{max(seconds, 0):.2f}" if seconds < 10 else f"{min(round(seconds), 59)}"
-        return _("%(seconds)s s") % {"seconds": number}
-    if whole < 3600:
-        return _("%(minutes)d m %(seconds)02d s") % {"minutes": whole // 60, "seconds": whole % 60}
-    if whole < 86_400:
-        return _("%(hours)d h %(minutes)02d m") % {"hours": whole // 3600, "minutes": whole % 3600 // 60}
-    return _("%(days)d d %(hours)02d h") % {"days": whole // 86_400, "hours": whole % 86_400 // 3600}
+def list_duration(seconds: float | None) -> str:
+    """Return a duration of a row or fact; a dash for none."""
+    return "–" if seconds is None else times.list_duration(seconds)
+
+
+@register.filter
+def sentence_duration(seconds: float) -> str:
+    """Return a duration of a sentence."""
+    return times.sentence_duration(seconds)
+
+
+@register.simple_tag
+def time_words() -> SafeString:
+    """Return an element with the templates of times.js."""
+    return json_script(times.browser_words(), "s-times")
 
 
 @register.filter
@@ -139,7 +131,7 @@ def strip(executions: Sequence[Execution], most: int = STRIP, *, zone: str) -> S
     """
     # Resolved once: a list of tasks has hundreds of bars.
     before, after = reverse("admin:scheduler_execution_change", args=[0]).rsplit("0", 1)
-    told_in = display_zone(zone)
+    told_in = times.zone_of_reader(zone)
     labels = {status: str(Status(status).label) for status in {row.status for row in executions}}
     bars = [
         Bar(
@@ -202,6 +194,5 @@ def time_zones() -> list[str]:
 
 
 def _bar_title(row: Execution, label: str, told_in: tzinfo) -> str:
-    local = (row.scheduled_for or row.queued_at).astimezone(told_in)
-    title = f"{label} · {local:%m-%d %H:%M}"
-    return title if row.duration is None else f"{title} · {duration(row.duration)}"
+    title = f"{label} · {times.exact_instant(row.scheduled_for or row.queued_at, told_in)}"
+    return title if row.duration is None else f"{title} · {times.list_duration(row.duration)}"

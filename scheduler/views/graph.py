@@ -20,10 +20,9 @@ from scheduler.engine.zones import display_zone
 from scheduler.models import Execution, Task
 from scheduler.selectors.graphs import GraphNode, current_graph, graph_nodes, unconnected_tasks
 from scheduler.selectors.tasks import find_tasks
-from scheduler.templatetags.scheduler_site import local_text
 from scheduler.views.cards import tag_links
 from scheduler.views.shell import choice, live_part, now, page, query, require, text_of, whole_number
-from scheduler.wording.task_status import clock
+from scheduler.wording.times import exact_instant, since_instant
 
 MOST_TASKS = 510
 MOST_ALONE = 200
@@ -185,10 +184,10 @@ def _node(
     note = [word]
     if node.finished_at is not None:
         zone = f" {node.finished_at.astimezone(display_zone(node.zone)):%Z}" if tells_zone else ""
-        note.append(clock(node.finished_at, node.zone, present) + zone)
+        note.append(since_instant(node.finished_at, node.zone, present) + zone)
     title = [node.name, node.task_id, word]
     if node.finished_at is not None:
-        title.append(local_text(node.finished_at, node.zone))
+        title.append(exact_instant(node.finished_at, node.zone))
     traits = []
     for name, holds, words in (
         ("current", node.pk == current, ""),

@@ -12,7 +12,6 @@ from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from unfold.forms import AuthenticationForm
@@ -20,6 +19,7 @@ from unfold.forms import AuthenticationForm
 from scheduler.exceptions import LimitReachedError
 from scheduler.services import sign_in
 from scheduler.services.origin import origin_of
+from scheduler.wording.times import sentence_duration
 
 DEVICE_COOKIE = "device"
 LONGEST_NAME = 150
@@ -27,12 +27,7 @@ LONGEST_NAME = 150
 
 def said_wait(seconds: int) -> str:
     """Return the message of a rate-limited attempt."""
-    text = ngettext(
-        "Too many attempts. Try again in %(seconds)s second.",
-        "Too many attempts. Try again in %(seconds)s seconds.",
-        seconds,
-    )
-    return text % {"seconds": seconds}
+    return _("Too many attempts. Try again in %(time)s.") % {"time": sentence_duration(seconds)}
 
 
 class LoginForm(AuthenticationForm):

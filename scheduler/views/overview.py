@@ -25,9 +25,10 @@ from scheduler.selectors.health import Health, health
 from scheduler.selectors.statistics import BucketLoad, DurationPercentiles, day_load, typical, unindexed
 from scheduler.selectors.storage import FULL
 from scheduler.selectors.tasks import failing_tasks, next_up
-from scheduler.templatetags.scheduler_site import bytes_text, duration
+from scheduler.templatetags.scheduler_site import bytes_text
 from scheduler.views.extension_points import collect, overview_attention
 from scheduler.views.shell import known_failing_pks, live_part, now, query
+from scheduler.wording.times import axis_time, sentence_duration
 
 SPAN, WIDTH = timedelta(hours=24), timedelta(minutes=30)
 CROWD = 5
@@ -95,9 +96,9 @@ def _usual(running: list[Execution]) -> dict[int, DurationPercentiles]:
 def _running_row(
     row: Execution, usual: DurationPercentiles | None, present: datetime
 ) -> tuple[Execution, DurationPercentiles | None, datetime | None]:
-    """Return an execution with its typical duration and its expected end; None if it is overdue."""
+    """Return an execution with its typical duration and its expected end, to the minute; None if it is overdue."""
     ends = row.started_at + timedelta(seconds=usual.p50) if usual and row.started_at else None
-    return row, usual, ends if ends and ends > present else None
+    return row, usual, ends.replace(second=0, microsecond=0) if ends and ends > present else None
 
 
 def _waiting(present: datetime) -> Any:
@@ -128,7 +129,7 @@ def health_problems(found: Health) -> list[str]:
         return [*told, _("The database does not respond.")]
     if found.ahead:
         words = _("The clock was set back by about %(time)s. A dispatcher rebuilds the plan.")
-        told.append(words % {"time": duration(found.ahead)})
+        told.append(words % {"time": sentence_duration(found.ahead)})
     if not found.dispatchers:
         told.append(
             _("No dispatcher is running, so nothing starts by schedule. Start “manage.py dispatcher”.")
@@ -171,7 +172,7 @@ def _day(present: datetime) -> SafeString:
 
 def _bucket(at: datetime, load: BucketLoad, zone: ZoneInfo, page: str) -> Bucket:
     local = at.astimezone(zone)
-    words = [f"{WEEKDAYS[local.weekday()]} {local:%H:%M}–{local + WIDTH:%H:%M}"]
+    words = [f"{WEEKDAYS[local.weekday()]} {axis_time(local, zone)}–{axis_time(local + WIDTH, zone)}"]
     if load.succeeded:
         words.append(_("%(count)d succeeded") % {"count": load.succeeded})
     if load.failed:
@@ -182,7 +183,7 @@ def _bucket(at: datetime, load: BucketLoad, zone: ZoneInfo, page: str) -> Bucket
         words.append(_("%(count)d planned") % {"count": load.planned})
     is_crowded = load.fullest >= CROWD
     if is_crowded and load.fullest_at is not None:
-        together = {"count": load.fullest, "time": f"{load.fullest_at.astimezone(zone):%H:%M}"}
+        together = {"count": load.fullest, "time": axis_time(load.fullest_at, zone)}
         words.append(_("%(count)d start together at %(time)s") % together)
     has_label = local.minute == 0 and local.hour % 6 == 0
     return Bucket(
@@ -193,5 +194,5 @@ def _bucket(at: datetime, load: BucketLoad, zone: ZoneInfo, page: str) -> Bucket
         other=load.other,
         planned=load.planned,
         crowded=is_crowded,
-        label=f"{local:%H:%M}" if has_label else "",
+        label=axis_time(at, zone) if has_label else "",
     )

@@ -26,10 +26,10 @@ from scheduler.selectors.keyset import BadCursorError, KeysetPage
 from scheduler.selectors.run_graphs import Place, run_graph
 from scheduler.selectors.tasks import find_tasks
 from scheduler.services.runs import is_resumable
-from scheduler.templatetags.scheduler_site import duration, local_text
 from scheduler.views.graph import MOST_TASKS
 from scheduler.views.shell import choice, live_part, now, page, query, require, text_of
 from scheduler.wording.reasons import told
+from scheduler.wording.times import exact_instant, list_duration
 
 PAGE = 30
 TRIGGERS = (Trigger.SCHEDULE, Trigger.MANUAL, Trigger.API)  # triggers that start a run
@@ -238,7 +238,7 @@ def _node(place: Place) -> Node:
     status = Status(execution.status)
     note = [str(status.label)]
     if execution.duration is not None:
-        note.append(duration(execution.duration))
+        note.append(list_duration(execution.duration))
     if execution.attempt > 1:
         note.append(_("attempt %(number)d") % {"number": execution.attempt})
     title = " · ".join([task.name, *note, *([told(execution.why)] if execution.reason else [])])
@@ -290,9 +290,9 @@ def _lane(attempts: Sequence[Execution], run: Any, reached: float) -> GanttLane:
     for row in attempts:
         words = [task.name, str(Status(row.status).label)]
         if row.started_at is not None:
-            words.append(local_text(row.started_at, run.first_task.zone))
+            words.append(exact_instant(row.started_at, run.first_task.zone))
         if row.duration is not None:
-            words.append(duration(row.duration))
+            words.append(list_duration(row.duration))
         if row.reason:
             words.append(told(row.why))
         start = None if row.started_at is None else seconds(row.started_at)
@@ -300,6 +300,6 @@ def _lane(attempts: Sequence[Execution], run: Any, reached: float) -> GanttLane:
         ended = seconds(row.finished_at)
         marks.append(Attempt(seconds(row.queued_at), start, ended, row.status, " · ".join(words), href))
     last = attempts[-1]
-    note = str(Status(last.status).label) if last.duration is None else duration(last.duration)
+    note = str(Status(last.status).label) if last.duration is None else list_duration(last.duration)
     href = reverse("admin:scheduler_execution_change", args=[last.pk])
     return GanttLane(task.name, href, marks, note)

@@ -13,10 +13,11 @@ from django.utils.translation import gettext as _
 
 from scheduler.engine.schedules import TransitionEffect, describe_transitions, iterate_slots, parse_schedule
 from scheduler.exceptions import InvalidScheduleError
-from scheduler.templatetags.scheduler_site import language_of_schedules, local_text
+from scheduler.templatetags.scheduler_site import language_of_schedules
 from scheduler.views.shell import now, require
 from scheduler.wording.reasons import told_error
 from scheduler.wording.schedules import describe_schedule
+from scheduler.wording.times import time_with_zone
 
 RUNS, EFFECTS = 5, 4
 
@@ -50,7 +51,7 @@ def _effect(effect: TransitionEffect, zone: str) -> str:
     facts = {
         "day": effect.day.isoformat(),
         "wall": effect.wall,
-        "time": local_text(effect.runs_at, zone)[11:],
+        "time": time_with_zone(effect.runs_at, zone),
     }
     if effect.kind == "gap":
         return _("%(day)s: %(wall)s does not exist; it runs at %(time)s") % facts

@@ -26,12 +26,12 @@ from scheduler.selectors.graphs import current_graph
 from scheduler.selectors.statistics import RunSample, TaskStatistics, by_hour_of_week, task_statistics
 from scheduler.services.configuration import upcoming
 from scheduler.task_mapping import task_to_spec
-from scheduler.templatetags.scheduler_site import duration, local_text
 from scheduler.views.cards import task_cards
 from scheduler.views.extension_points import collect, task_page_cards
 from scheduler.views.graph import task_graph
 from scheduler.views.shell import now, page, require
 from scheduler.wording.explanations import explain
+from scheduler.wording.times import axis_day, exact_instant, list_duration, sentence_duration
 
 BARS = 90
 CHART_POINTS = 120
@@ -88,7 +88,7 @@ def _facts(task: Task) -> list[tuple[str, str]]:
     """Return the definition of the task, except command and schedule, as (name, value)."""
     values = {
         "timezone": task.timezone or _("Server default (%(zone)s)") % {"zone": task.zone},
-        "timeout": _("none") if task.timeout is None else duration(task.timeout),
+        "timeout": _("none") if task.timeout is None else sentence_duration(task.timeout),
         "retry": _retries(task),
         "concurrency": _overlap(task),
         "misfire_policy": task.get_misfire_policy_display(),
@@ -109,7 +109,11 @@ def _facts(task: Task) -> list[tuple[str, str]]:
 def _retries(task: Task) -> str:
     if not task.retry:
         return _("none")
-    values = {"count": task.retry, "wait": duration(task.retry_interval), "factor": f"{task.retry_backoff:g}"}
+    values = {
+        "count": task.retry,
+        "wait": sentence_duration(task.retry_interval),
+        "factor": f"{task.retry_backoff:g}",
+    }
     if task.retry_backoff == 1:
         return _("%(count)d, after %(wait)s each") % values
     return _("%(count)d, after %(wait)s, each further wait × %(factor)s") % values
@@ -127,7 +131,7 @@ def _deadline(deadline: Any) -> str:
         return _("none")
     if isinstance(deadline, str):
         return deadline
-    return _("%(duration)s without a success") % {"duration": duration(deadline)}
+    return _("%(duration)s without a success") % {"duration": sentence_duration(deadline)}
 
 
 def _graph(task: Task, present: datetime) -> dict[str, Any] | None:
@@ -156,15 +160,20 @@ def _chart(task: Task, statistics: TaskStatistics) -> Any:
     points = [
         Point(
             reverse("admin:scheduler_execution_change", args=[row.execution_id]),
-            f"#{row.execution_id} · {row.status.label} · {local_text(row.at, task.zone)} · {duration(row.seconds)}",
+            _point_title(row, task.zone),
             row.status,
             row.seconds,
-            local_text(row.at, task.zone)[5:10],
+            axis_day(row.at, task.zone),
         )
         for row in rows
     ]
     label = _("Durations of the latest executions")
     return duration_chart(points, p50=statistics.p50, p95=statistics.p95, label=label) if points else ""
+
+
+def _point_title(row: RunSample, zone: str) -> str:
+    when, length = exact_instant(row.at, zone), list_duration(row.seconds)
+    return f"#{row.execution_id} · {row.status.label} · {when} · {length}"
 
 
 def _heat(task: Task, statistics: TaskStatistics) -> Any:
@@ -183,7 +192,7 @@ def _cell(when: str, rows: Sequence[RunSample]) -> Cell:
     if failed:
         words += _(", %(count)d failed") % {"count": failed}
     if usual is not None:
-        words += _(", typically %(duration)s") % {"duration": duration(usual)}
+        words += _(", typically %(duration)s") % {"duration": list_duration(usual)}
     return Cell(len(rows), failed, f"{when}: {words}")
 
 

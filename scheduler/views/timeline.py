@@ -13,7 +13,6 @@ from django.core.paginator import Paginator
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
-from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
 from scheduler.charts import Lane, Mark, lanes_chart
@@ -23,8 +22,9 @@ from scheduler.exceptions import InvalidScheduleError
 from scheduler.models import Execution, Task
 from scheduler.selectors.statistics import typical
 from scheduler.selectors.tasks import find_tasks
-from scheduler.templatetags.scheduler_site import duration, in_words, local_text
+from scheduler.templatetags.scheduler_site import in_words
 from scheduler.views.shell import now, page, query, require, text_of, whole_number
+from scheduler.wording.times import axis_time, exact_instant, list_duration, span
 
 LANES = 40
 MOST_MARKS = 1200
@@ -56,8 +56,8 @@ def timeline(request: HttpRequest) -> HttpResponse:
     ]
     asked = {"tag": tag, "q": text}
 
-    def link(at: datetime, span: int = hours, number: object = shown.number) -> str:
-        return query(at=f"{at:%Y-%m-%dT%H:%M}Z", hours=span, page=number, **asked)
+    def link(at: datetime, length: int = hours, number: object = shown.number) -> str:
+        return query(at=f"{at:%Y-%m-%dT%H:%M}Z", hours=length, page=number, **asked)
 
     zone = ZoneInfo(settings.SCHEDULER_TIME_ZONE)
     context: dict[str, Any] = {
@@ -68,7 +68,7 @@ def timeline(request: HttpRequest) -> HttpResponse:
             now_at=(present - begin) / length if begin <= present <= begin + length else None,
             label=_("Executions and slots by task"),
         ),
-        "span": _span(begin.astimezone(zone), (begin + length).astimezone(zone)),
+        "span": span(begin, begin + length, zone),
         "zone": settings.SCHEDULER_TIME_ZONE,
         "is_cut": len(executions) > MOST_MARKS,
         "most": MOST_MARKS,
@@ -136,9 +136,9 @@ def _mark(row: Execution, task: Task, begin: datetime, length: timedelta, presen
         end = row.covers_until
     else:
         end = row.finished_at or (present if row.started_at else start)
-    parts = [str(Status(row.status).label), local_text(start, task.zone)]
+    parts = [str(Status(row.status).label), exact_instant(start, task.zone)]
     if row.duration is not None:
-        parts.append(duration(row.duration))
+        parts.append(list_duration(row.duration))
     if row.run_id is not None:
         parts.append(_("Run %(number)d") % {"number": row.run_id})
     href = reverse("admin:scheduler_execution_change", args=[row.pk])
@@ -183,7 +183,7 @@ def _slots(
         words = [
             _("Planned"),
             in_words(task),
-            f"{local_text(first, task.zone)} – {local_text(last, task.zone)}",
+            f"{exact_instant(first, task.zone)} – {exact_instant(last, task.zone)}",
         ]
         places = (first - begin) / length, (last - begin) / length
         return [Mark(*places, status="planned", title=" · ".join(words), is_many=True)]
@@ -192,7 +192,7 @@ def _slots(
             (slot - begin) / length,
             (slot + usual - begin) / length,
             "planned",
-            f"{_('Planned')} · {local_text(slot, task.zone)}",
+            f"{_('Planned')} · {exact_instant(slot, task.zone)}",
         )
         for slot in group
     ]
@@ -208,13 +208,6 @@ def _ticks(begin: datetime, length: timedelta, zone: ZoneInfo) -> list[tuple[flo
     at = first
     while at < begin + length:
         if at >= begin:
-            found.append(((at - begin) / length, f"{at.astimezone(zone):%H:%M}"))
+            found.append(((at - begin) / length, axis_time(at, zone)))
         at += step
     return found
-
-
-def _span(begin: datetime, end: datetime) -> str:
-    """Return the bounds as text."""
-    day = date_format(begin, _("j M Y"))
-    last = "" if end.date() == begin.date() else f"{date_format(end, _('j M'))} "
-    return f"{day} {begin:%H:%M} – {last}{end:%H:%M}"

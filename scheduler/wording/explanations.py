@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 from scheduler.choices import RAN, Status, Trigger, TriggerRule
 from scheduler.engine.dependencies import UpstreamState, slot_readiness
 from scheduler.engine.explanations import Code as Said
-from scheduler.engine.reasons import Params, Reason, instant
+from scheduler.engine.reasons import Params, Reason
+from scheduler.engine.times import iso
 from scheduler.engine.zones import display_zone
 from scheduler.models import Execution, Task, TaskDependency, TaskRevision
 from scheduler.selectors.run_states import waiting_in_runs
@@ -74,7 +75,7 @@ def explain(task: Task, *, now: datetime) -> Explanation:
 
 
 def _at(at: datetime, zone: ZoneInfo) -> Params:
-    return {"at": instant(at), "zone": zone.key}
+    return {"at": iso(at), "zone": zone.key}
 
 
 # --- what happened last ---------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
+from scheduler.engine.times import exact_instant
 from scheduler.services.configuration import ImportPlan, TaskChange
 
 
@@ -37,4 +38,4 @@ def _json(value: object) -> str:
 
 
 def _slots(slots: Sequence[datetime]) -> str:
-    return ", ".join(f"{slot:%Y-%m-%d %H:%M:%S}Z" for slot in slots) or "none"
+    return ", ".join(exact_instant(slot) for slot in slots) or "none"

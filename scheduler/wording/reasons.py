@@ -13,7 +13,17 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import get_language, gettext, gettext_noop
 
 from scheduler.choices import MisfirePolicy, Status
-from scheduler.engine.reasons import Code, Plural, Reason, add_templates, plain_value, reason_of, render
+from scheduler.engine.reasons import (
+    DURATIONS,
+    Code,
+    Plural,
+    Reason,
+    add_templates,
+    plain_value,
+    reason_of,
+    render,
+)
+from scheduler.wording.times import sentence_duration
 
 TEMPLATES: Mapping[Code, str | Plural] = {
     # how executions end
@@ -33,7 +43,7 @@ TEMPLATES: Mapping[Code, str | Plural] = {
         "exit code %(exit_code)s means a technical failure (task_exit_codes)"
     ),
     Code.EXIT_CODE_NOT_RETRIED: gettext_noop("%(what)s; not tried again (no_retry of task_exit_codes)"),
-    Code.TIMED_OUT: gettext_noop("ran longer than its timeout of %(seconds)s s"),
+    Code.TIMED_OUT: gettext_noop("ran longer than its timeout of %(seconds)s"),
     Code.WORKER_LOST: gettext_noop("worker lost"),
     Code.COMMAND_LOST: gettext_noop("worker lost: its command left neither a process nor an exit code"),
     Code.STOPPED_WITH_WORKER: gettext_noop("stopped with its worker (SCHEDULER_STOP=terminate)"),
@@ -98,11 +108,11 @@ TEMPLATES: Mapping[Code, str | Plural] = {
     Code.NO_DISPATCHER: gettext_noop("no dispatcher was running at that time"),
     Code.SLOTS_LATE: Plural(
         gettext_noop(
-            "1 slot was found at least %(late)s s late, more than the grace of %(grace)s s: no dispatcher was "
+            "1 slot was found at least %(late)s late, more than the grace of %(grace)s: no dispatcher was "
             "running or it was overloaded (missed slots: %(policy)s)"
         ),
         gettext_noop(
-            "%(number)s slots were found at least %(late)s s late, more than the grace of %(grace)s s: no "
+            "%(number)s slots were found at least %(late)s late, more than the grace of %(grace)s: no "
             "dispatcher was running or it was overloaded (missed slots: %(policy)s)"
         ),
     ),
@@ -253,6 +263,8 @@ def told(reason: Reason | str | None) -> str:
 def _of_reader(reason: Reason, name: str, value: Any) -> str | None:
     if name == "words":  # of the schema, which has no language
         return gettext(value)
+    if name in DURATIONS:
+        return sentence_duration(value)
     if name == "outcome":
         return str(Status(value).label)
     if name == "policy" and value in MisfirePolicy.values:

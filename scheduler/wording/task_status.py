@@ -6,17 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from scheduler.choices import FAILED, RAN, Status
 from scheduler.engine.reasons import Reason, as_reason, reason_of
 from scheduler.engine.schedules import parse_schedule
-from scheduler.engine.zones import display_zone
 from scheduler.exceptions import InvalidScheduleError
 from scheduler.models import Execution, Task
 from scheduler.wording.reasons import told
+from scheduler.wording.times import sentence_instant, since_instant
 
 
 @dataclass(frozen=True)
@@ -41,33 +40,6 @@ def schedule_problem(task: Task) -> str:
     return told(schedule_reason(task))
 
 
-def clock(at: datetime, zone: str, now: datetime) -> str:
-    """Return an instant for use after “since”: only the time if it is today, otherwise with the day."""
-    time, day = _time_and_day(at, zone, now)
-    words = {"today": "%(time)s", "yesterday": _("yesterday %(time)s"), "tomorrow": _("tomorrow %(time)s")}
-    return words.get(day, "%(day)s %(time)s") % {"time": time, "day": day}
-
-
-def moment(at: datetime, zone: str, now: datetime) -> str:
-    """Return an instant as an adverb: “at 02:30”, “yesterday at 02:30”, “on 22 Nov at 02:30”."""
-    time, day = _time_and_day(at, zone, now)
-    words = {
-        "today": _("at %(time)s"),
-        "yesterday": _("yesterday at %(time)s"),
-        "tomorrow": _("tomorrow at %(time)s"),
-    }
-    return words.get(day, _("on %(day)s at %(time)s")) % {"time": time, "day": day}
-
-
-def _time_and_day(at: datetime, zone: str, now: datetime) -> tuple[str, str]:
-    """Return the time on the clocks of `zone`, and the day: “today”, “yesterday”, “tomorrow” or its date in words."""
-    place = display_zone(zone)
-    local, today = at.astimezone(place), now.astimezone(place).date()
-    near = {0: "today", -1: "yesterday", 1: "tomorrow"}.get((local.date() - today).days)
-    day = near or date_format(local, _("j M") if local.year == today.year else _("j M Y"))
-    return f"{local:%H:%M}", day
-
-
 def status_sentence(task: Task, recent: Sequence[Execution], now: datetime) -> Sentence:
     """Return how `task` is.
 
@@ -84,7 +56,7 @@ def status_sentence(task: Task, recent: Sequence[Execution], now: datetime) -> S
     parts, tone = _past(recent, streak, zone, now)
     if running:
         started = running[-1].started_at or now
-        present = _("Running since %(time)s") % {"time": clock(started, zone, now)}
+        present = _("Running since %(time)s") % {"time": since_instant(started, zone, now)}
         return Sentence(
             present if not streak else _("%(present)s. %(past)s") % {"present": present, "past": parts},
             "bad" if streak else "active",
@@ -92,9 +64,11 @@ def status_sentence(task: Task, recent: Sequence[Execution], now: datetime) -> S
     if waiting:
         at = waiting[-1].not_before
         if at is not None and at > now:
-            retry = _("retries %(time)s") % {"time": moment(at, zone, now)}
+            retry = _("retries %(time)s") % {"time": sentence_instant(at, zone, now)}
             return Sentence(f"{parts}{_(', ')}{retry}", tone)
-        present = _("Waiting for a worker since %(time)s") % {"time": clock(waiting[-1].queued_at, zone, now)}
+        present = _("Waiting for a worker since %(time)s") % {
+            "time": since_instant(waiting[-1].queued_at, zone, now)
+        }
         return Sentence(
             present if not streak else _("%(present)s. %(past)s") % {"present": present, "past": parts},
             "bad" if streak else "active",
@@ -123,9 +97,9 @@ def _past(
     """Return what happened last, and its tone."""
     if streak:
         begin = streak[0].scheduled_for or streak[0].queued_at
-        since = clock(begin, zone, now)
+        since = since_instant(begin, zone, now)
         if len(streak) == 1:
-            return _("Failed %(time)s") % {"time": moment(begin, zone, now)}, "bad"
+            return _("Failed %(time)s") % {"time": sentence_instant(begin, zone, now)}, "bad"
         words = ngettext(
             "Failed %(count)d time since %(time)s", "Failed %(count)d times since %(time)s", len(streak)
         )
@@ -136,7 +110,7 @@ def _past(
     last = next((row for row in reversed(recent) if row.is_outcome), None)
     if last is None:
         return _("Has not run yet"), "quiet"
-    at = moment(last.finished_at or last.queued_at, zone, now)
+    at = sentence_instant(last.finished_at or last.queued_at, zone, now)
     ran = next((row for row in reversed(recent) if row.status in RAN), None)
     if last.status == Status.SKIPPED and ran is not None and ran.status == Status.SUCCESS:
         return _("Skipped %(time)s; its last run succeeded") % {"time": at}, "good"
@@ -147,5 +121,5 @@ def _past(
         Status.CANCELLED: _("Cancelled %(time)s"),
     }[Status(last.status)]
     if last.status == Status.MISSED and last.scheduled_for is not None:
-        at = clock(last.scheduled_for, zone, now)
+        at = since_instant(last.scheduled_for, zone, now)
     return words % {"time": at}, "good" if last.status == Status.SUCCESS else "quiet"

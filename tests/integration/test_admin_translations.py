@@ -19,9 +19,9 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import translation
 
-from scheduler.charts.scales import short_duration
 from scheduler.models import ExecutionLog
 from scheduler.services.accounts import make_roles
+from scheduler.wording.times import axis_duration
 from tests import site_pages
 from tests.conftest import is_required
 from tests.simulation import Engine, F, S
@@ -237,7 +237,7 @@ def test_the_lists_of_permissions_are_worked_in_chinese(chinese: Client) -> None
 
 def test_axes_name_durations_in_chinese() -> None:
     with translation.override("zh-hans"):
-        assert [short_duration(seconds) for seconds in (0.5, 90, 5400)] == ["0.5秒", "1.5分", "1时30"]
+        assert [axis_duration(seconds) for seconds in (0.5, 90, 5400)] == ["0.5秒", "1.5分", "1时30"]
 
 
 def test_a_log_on_a_page_says_in_chinese_what_was_left_out(chinese: Client, make_task: Any) -> None:

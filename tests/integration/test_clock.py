@@ -182,7 +182,7 @@ def test_a_dispatcher_that_runs_sees_the_step_at_once(
     running._pass()
 
     assert ahead == NOON + 3 * HOUR + MINUTE
-    assert "the clock was put back by about 10800 s; a dispatcher makes the plan anew" in reasons
+    assert "the clock was set back by about 3 h; a dispatcher rebuilds the plan" in reasons
     assert Task.objects.get().next_run_at == NOON + MINUTE
     found = health(clocks.wall)
     assert (found.ahead, found.dispatchers) == (0, 1)

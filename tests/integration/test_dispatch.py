@@ -194,7 +194,7 @@ def test_a_waiting_retry_in_the_way_is_called_so_with_its_time(make_task: Any) -
     dispatch_due(NOON + timedelta(minutes=2))
 
     assert Execution.objects.get(status=Status.SKIPPED).reason == (
-        f"execution {retry.pk} is a waiting retry: attempt 2 waits until 2026-06-01 15:05:00 Europe/Berlin "
+        f"execution {retry.pk} is a waiting retry: attempt 2 waits until 2026-06-01 15:05:00 CEST "
         "(overlap: skip the new one)"
     )
 

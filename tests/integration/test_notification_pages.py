@@ -17,7 +17,7 @@ from notifications import selectors
 from notifications.choices import Scope
 from notifications.models import Delivery, NotificationRule, RuleChannel
 from notifications.services.definitions import save_rule, validate_rule
-from notifications.wording.rules import rule_sentence, span_words
+from notifications.wording.rules import rule_sentence
 from scheduler.models import Execution, Task
 from tests.conftest import NOON
 from tests.notify import finish_all, outcomes, rule
@@ -101,12 +101,6 @@ def form(**fields: Any) -> dict[str, Any]:
 )
 def test_a_rule_is_said_in_a_sentence(words: dict[str, Any], sentence: str) -> None:
     assert rule_sentence(validate_rule(rule("technical_failure", **words) | words)) == sentence
-
-
-def test_spans_are_said_in_the_units_that_people_use() -> None:
-    words = {seconds: span_words(seconds) for seconds in (0.5, 90, 900, 3600, 90_000)}
-
-    assert words == {0.5: "0.5 s", 90: "90 s", 900: "15 min", 3600: "1 h", 90_000: "1 d 1 h"}
 
 
 # --- all pages -----------------------------------------------------------------------------------
@@ -613,7 +607,7 @@ def test_a_rehearsal_tells_what_the_rule_as_typed_would_have_sent(site: Client, 
         "It would have sent one message in the last 30 days." in quiet
         and "1 more message would have been suppressed." in quiet
     )
-    assert "cooldown of 36000 s" in quiet
+    assert "cooldown of 10 h" in quiet
     assert not NotificationRule.objects.exists() and not Delivery.objects.exists()
 
 

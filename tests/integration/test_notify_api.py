@@ -388,7 +388,7 @@ def test_deliveries_are_listed_filtered_read_and_resent(
         ("a", "technical_failure", "suppressed"),
         ("a", "technical_failure", "sent"),
     ]
-    assert "cooldown of 600 s" in held[0]["reason"]
+    assert "cooldown of 10 min" in held[0]["reason"]
     assert (one["content"]["event"], one["attempts"], one["response"]) == ("timeout", 1, "noted")
     assert (again.status_code, again.json()["state"]) == (202, "pending")
     assert len(notebook.sent) == 3

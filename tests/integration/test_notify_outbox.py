@@ -206,7 +206,7 @@ def test_the_cooldown_holds_back_and_says_so_in_one_row(make_task: Any) -> None:
     first, second = Delivery.objects.filter(state="suppressed").order_by("pk")
     assert (first.count, second.count) == (9, 4)
     assert first.reason == (
-        "suppressed until 2026-06-01 12:10:00 UTC by the cooldown of 600 s after the message about "
+        "suppressed until 2026-06-01 12:10:00 UTC by the cooldown of 10 min after the message about "
         "2026-06-01 12:00:00 UTC"
     )
     assert first.occurred_at == NOON + timedelta(minutes=9)

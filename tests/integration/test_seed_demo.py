@@ -88,7 +88,7 @@ class TestOfTheRows:
         assert set(Delivery.objects.values_list("state", flat=True)) == {"sent", "failed", "suppressed"}
         told = Delivery.objects.filter(rule_name="Shop unreachable", kind="email").order_by("occurred_at")
         assert [row.event for row in told if row.state == "sent"][-1] == "recovered"
-        assert all(row.reason == "cooldown of 3600 s" for row in told if row.state == "suppressed")
+        assert all(row.reason == "cooldown of 1 h" for row in told if row.state == "suppressed")
         backup = Delivery.objects.filter(rule_name="No backup")
         assert set(backup.values_list("event", flat=True)) == {"technical_failure", "overdue"}
         text = backup.filter(event="technical_failure").latest("occurred_at").content["text"]

@@ -27,8 +27,9 @@ from scheduler.charts import (
     outcome_strip,
 )
 from scheduler.charts.graph import clip
-from scheduler.charts.scales import bar_height, short_duration, ticks
+from scheduler.charts.scales import bar_height, ticks
 from scheduler.engine.percentiles import percentile
+from scheduler.wording.times import axis_duration
 from tests.support.cases import each_case
 
 NASTY = "\"><script>alert('1')</script>&"
@@ -184,17 +185,9 @@ def test_ticks_are_round_and_reach_the_largest(largest: float, expected: list[fl
     assert ticks(largest) == pytest.approx(expected)
 
 
-@each_case(
-    ("seconds", "text"),
-    [(0.25, "0.25s"), (1.5, "1.5s"), (12, "12s"), (90, "1.5m"), (300, "5m"), (5400, "1h30"), (7200, "2h")],
-)
-def test_short_durations(seconds: float, text: str) -> None:
-    assert short_duration(seconds) == text
-
-
 @each_case("longest", [0.05, 0.7, 2.1, 9, 55, 61, 150, 3599, 3601, 30_000, 200_000])
 def test_no_two_ticks_of_an_axis_have_the_same_name(longest: float) -> None:
-    names = [short_duration(at) for at in [0.0, *ticks(longest, count=6)]]
+    names = [axis_duration(at) for at in [0.0, *ticks(longest, count=6)]]
 
     assert len(set(names)) == len(names)
 

@@ -100,7 +100,7 @@ def test_no_more_wait_than_may_wait(
     [
         (
             ActiveExecution(12, Status.QUEUED, 2, NOW + timedelta(minutes=65)),
-            "execution 12 is a waiting retry: attempt 2 waits until 2026-06-01 15:05:00 Europe/Berlin "
+            "execution 12 is a waiting retry: attempt 2 waits until 2026-06-01 15:05:00 CEST "
             "(overlap: skip the new one)",
         ),
         (

@@ -68,7 +68,10 @@ def test_task_without_upstreams_starts(rule: TriggerRule) -> None:
         ),
         (
             [inside("a", Status.SUCCESS), USED],
-            (Verdict.WAIT, "waits for b: last success 2026-03-10 02:00 UTC, already used by execution 812"),
+            (
+                Verdict.WAIT,
+                "waits for b: last success 2026-03-10 02:00:00 UTC, already used by execution 812",
+            ),
         ),
         ([UNKNOWN], (Verdict.WAIT, "waits for b: no success yet")),
     ],

@@ -28,6 +28,7 @@ LAYERS: dict[str, dict[str, tuple[str, ...]]] = {
             "wording.explanation_reasons",
             "wording.reasons",
             "wording.schedules",
+            "wording.times",
         ),
         "data": ("migrations", "models", "queues", "task_mapping"),
         "reads": ("selectors",),

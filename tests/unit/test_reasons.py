@@ -16,11 +16,11 @@ from scheduler.engine.reasons import (
     Code,
     Plural,
     Reason,
-    instant,
     registered_codes,
     stored_reason,
     template_of,
 )
+from scheduler.engine.times import iso
 from scheduler.wording.reasons import told, told_linked
 from tests.support.cases import each_case
 
@@ -120,15 +120,15 @@ def test_the_stored_text_is_english_and_names_statuses_as_they_are_stored() -> N
 
 
 def test_instants_numbers_and_lists_have_their_forms() -> None:
-    until = {"execution": 1, "attempt": 2, "until": instant(AT), "zone": "Asia/Shanghai"}
+    until = {"execution": 1, "attempt": 2, "until": iso(AT), "zone": "Asia/Shanghai"}
     late = {"number": 1, "late": 90, "grace": 60.0, "policy": "skip"}
 
-    assert "waits until 2026-11-25 10:00:30 Asia/Shanghai" in str(Reason(Code.RETRY_WAITING, until))
-    assert "last success 2026-11-25 02:00 UTC" in str(
-        Reason(Code.WAITS_FOR_NEWER_SUCCESS, {"task": "a", "succeeded_at": instant(AT)})
+    assert "waits until 2026-11-25 10:00:30 CST" in str(Reason(Code.RETRY_WAITING, until))
+    assert "last success 2026-11-25 02:00:30 UTC" in str(
+        Reason(Code.WAITS_FOR_NEWER_SUCCESS, {"task": "a", "succeeded_at": iso(AT)})
     )
     assert str(Reason(Code.SLOTS_LATE, late)).startswith(
-        "1 slot was found at least 90 s late, more than the grace of 60 s"
+        "1 slot was found at least 1 min 30 s late, more than the grace of 1 min"
     )
     assert str(Reason(Code.NO_UPSTREAM_FAILED, {"tasks": ["a", "b"]})) == "no upstream failed: a, b"
 
@@ -185,7 +185,7 @@ def test_links_are_made_of_values_and_what_others_said_is_escaped() -> None:
         Said.LAST_SKIPPED,
         {
             "execution": 7,
-            "at": instant(AT),
+            "at": iso(AT),
             "zone": "UTC",
             "why": Reason(Code.OTHER, {"text": "<b> execution 9"}),
         },

@@ -9,9 +9,9 @@ from django.utils import translation
 
 from scheduler.choices import Status
 from scheduler.models import Execution, Task
-from scheduler.templatetags.scheduler_site import duration
+from scheduler.templatetags.scheduler_site import list_duration
 from scheduler.wording.schedules import describe_schedule
-from scheduler.wording.task_status import clock, failing_streak, moment, status_sentence
+from scheduler.wording.task_status import failing_streak, status_sentence
 from tests.support.cases import each_case
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -34,26 +34,6 @@ def sentence(*rows: Execution, **fields: Any) -> tuple[str, str]:
     with translation.override("en"):
         found = status_sentence(task(**fields), rows, NOW)
     return found.text, found.tone
-
-
-@each_case(
-    ("at", "since", "adverb"),
-    [
-        (NOW - timedelta(hours=10), "02:00", "at 02:00"),
-        (NOW - timedelta(hours=20), "yesterday 16:00", "yesterday at 16:00"),
-        (NOW + timedelta(hours=20), "tomorrow 08:00", "tomorrow at 08:00"),
-        (NOW - timedelta(days=3), "21 Nov 12:00", "on 21 Nov at 12:00"),
-        (NOW - timedelta(days=400), "20 Oct 2025 12:00", "on 20 Oct 2025 at 12:00"),
-    ],
-)
-def test_instants_are_said_as_people_say_them(at: datetime, since: str, adverb: str) -> None:
-    with translation.override("en"):
-        assert (clock(at, "UTC", NOW), moment(at, "UTC", NOW)) == (since, adverb)
-
-
-def test_the_day_is_that_of_the_zone() -> None:
-    with translation.override("en"):
-        assert clock(NOW + timedelta(hours=5), "Asia/Shanghai", NOW) == "tomorrow 01:00"
 
 
 def test_a_streak_says_how_often_and_since_when() -> None:
@@ -160,6 +140,6 @@ def test_schedules_are_told_in_chinese_without_english_names(expression: str, wo
 )
 def test_durations_are_told_as_people_say_them(seconds: float | None, english: str, chinese: str) -> None:
     with translation.override("en"):
-        assert duration(seconds) == english
+        assert list_duration(seconds) == english
     with translation.override("zh-hans"):
-        assert duration(seconds) == chinese
+        assert list_duration(seconds) == chinese

@@ -18,7 +18,7 @@ TEMPLATES: Mapping[Code, str | Plural] = {
     Code.MAIL_SERVER_SAID: gettext_noop("the mail server said %(answer)s"),
     Code.MAIL_SERVER_CANNOT: gettext_noop("the mail server cannot do this: %(error)s"),
     Code.MAIL_SERVER_FAILED: gettext_noop("mail server %(host)s: %(why)s"),
-    Code.MAIL_SERVER_SLOW: gettext_noop("the mail server did not finish within %(seconds)s s"),
+    Code.MAIL_SERVER_SLOW: gettext_noop("the mail server did not finish within %(seconds)s"),
     Code.MAIL_NOT_WRITTEN: gettext_noop("the mail cannot be written: %(error)s"),
     Code.NO_MAIL_REPLY: gettext_noop("its reply is not that of a mail server"),
     Code.LOGIN_NOT_ASCII: gettext_noop("%(name)s must have ASCII characters only to log in; it has others"),

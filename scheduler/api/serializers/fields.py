@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from rest_framework import serializers
 
 from scheduler.engine.reasons import Reason
+from scheduler.engine.times import iso
 from scheduler.wording.reasons import told
 
 TASK_ID = r"^[A-Za-z0-9_-]{1,64}$"
 TEXT_OF_REASON = "English, for people; the wording may change."
 CODE_OF_REASON = "Stable; null without a reason, and in rows of versions that had no codes."
 PARAMS_OF_REASON = "The values of the code, by name: docs/reasons.md lists them."
-
-
-def instant(at: datetime) -> str:
-    """Return ISO 8601 in UTC with Z; microseconds only where there are some."""
-    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 class InstantField(serializers.DateTimeField):
@@ -29,7 +25,7 @@ class InstantField(serializers.DateTimeField):
 
     def to_representation(self, value: datetime) -> str:
         """Return ISO 8601 in UTC with Z."""
-        return instant(value)
+        return iso(value)
 
 
 class TaskIdField(serializers.RegexField):

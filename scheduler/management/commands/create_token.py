@@ -9,6 +9,7 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management.base import CommandError, CommandParser
 
+from scheduler.engine.times import exact_instant
 from scheduler.management.base import DatabaseCommand
 from scheduler.services.tokens import LONGEST_DAYS, LONGEST_NAME, create_token
 
@@ -38,4 +39,4 @@ class Command(DatabaseCommand):
             raise CommandError(f"--days is {days}; a whole number from 1 to {LONGEST_DAYS} is allowed")
         expires_at = datetime.now(UTC) + timedelta(days=days or settings.SCHEDULER_TOKEN_DAYS)
         self.stdout.write(create_token(user, name=name, expires_at=expires_at))
-        self.stderr.write(f"It ends at {expires_at:%Y-%m-%dT%H:%M:%SZ}.")
+        self.stderr.write(f"It expires at {exact_instant(expires_at)}.")

@@ -13,6 +13,7 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from scheduler.config_file import ConfigError, read_config
+from scheduler.engine.times import iso
 from scheduler.management.base import DatabaseCommand
 from scheduler.selectors.tasks import task_ids
 from scheduler.services.configuration import ImportPlan, apply_import, plan_import, stored_specs
@@ -87,4 +88,4 @@ def _plan_text(plan: ImportPlan, *, as_json: bool) -> str:
 
 
 def _as_text(value: object) -> str:
-    return value.isoformat() if isinstance(value, datetime) else str(value)
+    return iso(value) if isinstance(value, datetime) else str(value)

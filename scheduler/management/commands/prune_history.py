@@ -7,6 +7,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
+from scheduler.engine.times import exact_instant
 from scheduler.management.base import DatabaseCommand
 from scheduler.services.clock import held_until
 from scheduler.services.pruning import prune
@@ -35,8 +36,8 @@ class Command(DatabaseCommand):
         until = None if options["force"] else held_until(now)
         if until is not None:
             raise CommandError(
-                f"nothing was deleted: by the clock of this machine it is {now:%Y-%m-%d %H:%M} UTC, more than a day "
-                f"beyond the last sign of life; retention waits until {until:%Y-%m-%d %H:%M} UTC in case the clock is "
+                f"nothing was deleted: by the clock of this machine it is {exact_instant(now)}, more than a day "
+                f"beyond the last sign of life; retention waits until {exact_instant(until)} in case the clock is "
                 "wrong. When it is right, --force deletes now"
             )
         pruned = prune(now, days=options["days"])

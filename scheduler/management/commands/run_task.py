@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
-from django.utils.timezone import localtime
 
 from scheduler.choices import ACTIVE, Status, Trigger
 from scheduler.exceptions import ConflictError
@@ -16,6 +15,7 @@ from scheduler.management.base import DatabaseCommand
 from scheduler.models import Execution, Task
 from scheduler.selectors.logs import read_log
 from scheduler.services.runs import request_run
+from scheduler.wording.times import exact_instant
 
 POLL = 0.2
 BAD = 1  # for a command that exited with 0 but failed according to task_exit_codes
@@ -97,7 +97,7 @@ def _exit_code(ended: Execution) -> int:
 
 def _between(ended: Execution, following: Execution) -> str:
     """Return the line between the logs of two attempts."""
-    at = "" if following.not_before is None else f" at {localtime(following.not_before):%H:%M:%S}"
+    at = "" if following.not_before is None else f" at {exact_instant(following.not_before)}"
     return f"--- attempt {ended.attempt} ended: {_outcome(ended)}; attempt {following.attempt} is due{at} ---"
 
 

@@ -1,32 +1,37 @@
 // Keeps “in 5 minutes”, the time something has been running and how far it has come true, in the language of the page.
 "use strict";
 (() => {
-  const language = document.documentElement.lang || "en";
-  const words = new Intl.RelativeTimeFormat(language, { numeric: "always", style: "short" });
-  const units = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
-  const two = (number) => String(number).padStart(2, "0");
+  // The templates of the server, so that its texts and these look alike: scheduler/wording/times.py.
+  let words = null;
+  const units = [["day", 86400], ["hour", 3600], ["minute", 60]];
 
-  function relative(seconds) {
-    const [unit, size] = units.find(([, length]) => Math.abs(seconds) >= length) || units[3];
-    return words.format(Math.trunc(seconds / size), unit);
+  function text(name, values) {
+    words = words || JSON.parse(document.getElementById("s-times").textContent);
+    return words[name].replace(/%\((\w+)\)(0?)(\d?)[ds]/g, (_all, key, zero, width) =>
+      String(values[key]).padStart(Number(width), zero || " "));
   }
 
-  const [day, hour, minute, second] = language.startsWith("zh") ? ["天", "小时", "分", "秒"] : ["d", "h", "m", "s"];
+  function relative(seconds) {
+    const length = Math.abs(seconds);
+    const [unit, size] = units.find(([, least]) => length >= least) || ["seconds", 1];
+    const count = Math.floor(length / size);
+    return text(seconds < 0 ? "past" : "future", { time: text(unit, { count, seconds: count }) });
+  }
 
-  function elapsed(seconds) {
-    const whole = Math.max(Math.floor(seconds), 0);
-    if (whole < 60) return `${whole} ${second}`;
-    if (whole < 3600) return `${Math.floor(whole / 60)} ${minute} ${two(whole % 60)} ${second}`;
-    if (whole < 86400) return `${Math.floor(whole / 3600)} ${hour} ${two(Math.floor(whole % 3600 / 60))} ${minute}`;
-    return `${Math.floor(whole / 86400)} ${day} ${two(Math.floor(whole % 86400 / 3600))} ${hour}`;
+  function elapsed(since) {
+    const whole = Math.max(Math.floor(since), 0);
+    const [days, hours, minutes] = [86400, 3600, 60].map((size) => Math.floor(whole / size));
+    if (days) return text("days", { days, hours: hours % 24 });
+    if (hours) return text("hours", { hours, minutes: minutes % 60 });
+    return minutes ? text("minutes", { minutes, seconds: whole % 60 }) : text("seconds", { seconds: whole });
   }
 
   function fill() {
     const now = Date.now();
     for (const element of document.querySelectorAll("time[data-relative], time[data-elapsed]")) {
       const seconds = (Date.parse(element.dateTime) - now) / 1000;
-      const text = "relative" in element.dataset ? relative(seconds) : elapsed(-seconds);
-      if (element.textContent !== text) element.textContent = text;
+      const shown = "relative" in element.dataset ? relative(seconds) : elapsed(-seconds);
+      if (element.textContent !== shown) element.textContent = shown;
     }
     for (const bar of document.querySelectorAll("progress[data-since]")) {
       const seconds = (now - Date.parse(bar.dataset.since)) / 1000;
