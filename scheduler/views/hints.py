@@ -56,7 +56,7 @@ def _of_exception(request: HttpRequest, execution: Execution, log_end: str) -> H
     if not exception:
         return None
     text = _(
-        "The log ends with an exception that nobody caught (%(exception)s). Python exits with 1 then, and exit code 1 "
+        "The log ends with an uncaught exception (%(exception)s). Python exits with 1 then, and exit code 1 "
         "is a business failure: the script counts as having worked, and it was not tried again."
     ) % {"exception": exception[:200]}
     task = execution.task

@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from scheduler.config_file import ConfigError, ConfigProblem, parse_config
+from scheduler.forms.changes import ShownChange, shown_change
 from scheduler.models import Task
 from scheduler.selectors.tasks import task_ids
 from scheduler.services.configuration import (
@@ -91,14 +92,14 @@ def digest_of(plan: ImportPlan) -> str:
     return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
-def _changed(plan: ImportPlan) -> list[tuple[TaskChange, str, str]]:
-    """Return the displayed changes, each with the zones of the task before and after it."""
+def _changed(plan: ImportPlan) -> list[tuple[TaskChange, list[ShownChange], str, str]]:
+    """Return the displayed changes, each with its fields and the zones of the task before and after it."""
     zones = {spec["task_id"]: spec["task_timezone"] or "" for spec in plan.document.specs}
     rows = []
     for change in plan.changed[:SHOWN]:
         after = zones[change.task_id]
         before = next((field.old for field in change.changes if field.field == "task_timezone"), after)
-        rows.append((change, str(before or ""), after))
+        rows.append((change, list(map(shown_change, change.changes)), str(before or ""), after))
     return rows
 
 

@@ -21,6 +21,7 @@ from scheduler.config_file import FieldChange, TaskSpec, diff_spec
 from scheduler.config_file.masking import masked_spec
 from scheduler.engine.graphs import bounded
 from scheduler.engine.percentiles import percentile
+from scheduler.forms.changes import ShownChange, shown_change
 from scheduler.models import Task, TaskRevision
 from scheduler.selectors.graphs import current_graph
 from scheduler.selectors.statistics import RunSample, TaskStatistics, by_hour_of_week, task_statistics
@@ -212,8 +213,9 @@ def _changes(task: Task, shows_env: bool) -> list[dict[str, Any]]:
     return found
 
 
-def _differences(old: Mapping[str, Any], new: Mapping[str, Any], shows_env: bool) -> list[FieldChange]:
+def _differences(old: Mapping[str, Any], new: Mapping[str, Any], shows_env: bool) -> list[ShownChange]:
     """Return the changes between stored values, masked as the reader's permissions require."""
     before, after = (cast("TaskSpec", spec) for spec in (old, new))
     shown = [cast("dict[str, Any]", masked_spec(spec, shows_env=shows_env)) for spec in (before, after)]
-    return [FieldChange(c.field, *(spec[c.field] for spec in shown)) for c in diff_spec(before, after)]
+    changes = [FieldChange(c.field, *(spec[c.field] for spec in shown)) for c in diff_spec(before, after)]
+    return list(map(shown_change, changes))
