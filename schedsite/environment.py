@@ -30,7 +30,7 @@ TRUTH = {
     "off": False,
 }
 PROXY_HEADERS = ("X-Forwarded-Proto", "X-Forwarded-For", "X-Forwarded-Host")
-MAKE_A_KEY = "make one with: python -c 'import secrets; print(secrets.token_urlsafe(50))'"
+MAKE_A_KEY = "create one with: python -c 'import secrets; print(secrets.token_urlsafe(50))'"
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]", "::1", "testserver", ".localhost"})
 
 
@@ -55,7 +55,7 @@ def make_folder(name: str, path: Path) -> None:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise ImproperlyConfigured(
-            f"{name} is {str(path)!r}, which is no folder and cannot be made: {error.strerror}"
+            f"{name} is {str(path)!r}, which is not a folder and cannot be created: {error.strerror}"
         ) from error
 
 
@@ -178,7 +178,7 @@ def time_zone(name: str, default: str) -> str:
         zone_of(value)  # the same check as for schedules: "localtime" would invalidate all of them
     except InvalidScheduleError as error:
         raise ImproperlyConfigured(
-            f"{name} is {value!r}, which is no zone of the IANA database (such as Asia/Shanghai)"
+            f"{name} is {value!r}, which is not a zone of the IANA database (such as Asia/Shanghai)"
         ) from error
     return value
 

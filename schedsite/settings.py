@@ -243,7 +243,7 @@ EMAIL_TIMEOUT = env.number("EMAIL_TIMEOUT", 15, minimum=1, maximum=300)
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.mail_sender("DEFAULT_FROM_EMAIL", "Schedsite <schedsite@localhost>")
 if EMAIL_USE_TLS and EMAIL_USE_SSL:
     raise ImproperlyConfigured(
-        "EMAIL_USE_TLS and EMAIL_USE_SSL are both on; TLS begins after connecting (port 587), SSL with it (port 465)"
+        "EMAIL_USE_TLS and EMAIL_USE_SSL are both on; TLS starts after connecting (port 587), SSL at once (port 465)"
     )
 SCHEDULER_WEBHOOK_ALLOW = env.targets("SCHEDULER_WEBHOOK_ALLOW")
 

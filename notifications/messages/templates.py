@@ -93,7 +93,7 @@ def render_json(template: str, values: Mapping[str, object]) -> str:
     try:
         json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"the body template does not make a JSON document: {error}") from error
+        raise ValueError(f"the body template is not a JSON document: {error}") from error
     return text
 
 
@@ -147,7 +147,7 @@ def _substitute(
 def _known(text: str) -> str:
     name = text.strip()
     if name not in TEMPLATE_NAMES:
-        raise ValueError(f"unknown name {name!r} in a template; known are {', '.join(TEMPLATE_NAMES)}")
+        raise ValueError(f"unknown name {name!r} in a template; allowed: {', '.join(TEMPLATE_NAMES)}")
     return name
 
 

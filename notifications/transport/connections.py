@@ -105,7 +105,7 @@ def addresses_in_time(host: str, port: int, *, resolver: Resolver, deadline: Dea
         except OSError as error:
             answer.append(error)
         except UnicodeError as error:  # a name that the IDNA codec rejects
-            answer.append(OSError(f"{host!r} is no host name: {error}"))
+            answer.append(OSError(f"{host!r} is not a host name: {error}"))
 
     thread = threading.Thread(target=ask, daemon=True, name="resolve")
     thread.start()

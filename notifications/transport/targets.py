@@ -104,7 +104,7 @@ def parse_allow_list(items: Iterable[str]) -> AllowList:
             networks.append(network)
         elif not _HOST.fullmatch(name) or len(name) > 253 or parse_literal(name) is not None:
             raise ValueError(
-                f"{item!r} is no host, *.suffix, address or network (such as hooks.example.org, "
+                f"{item!r} is not a host, *.suffix, address or network (such as hooks.example.org, "
                 "*.example.org, 192.168.1.7, 10.0.0.0/8)"
             )
         elif item.startswith("*."):
@@ -123,7 +123,7 @@ def _network(item: str) -> Network | None:
         try:
             fixed = ipaddress.ip_network(item, strict=False)
         except ValueError:
-            raise ValueError(f"{item!r} is no network (such as 10.0.0.0/8 or fd00::/8)") from None
+            raise ValueError(f"{item!r} is not a network (such as 10.0.0.0/8 or fd00::/8)") from None
         raise ValueError(f"{item!r} has bits set beyond its mask; {fixed} was probably meant")
     return None
 

@@ -21,40 +21,40 @@ TEMPLATES: Mapping[Code, str | Plural] = {
         "a digest follows"
     ),
     Code.CHANNEL_REMOVED: gettext_noop("its channel was removed"),
-    Code.NO_ANSWER: gettext_noop("no answer within %(seconds)s"),
+    Code.NO_ANSWER: gettext_noop("no response within %(seconds)s"),
     Code.NOT_FINISHED: gettext_noop("not finished within %(seconds)s"),
-    Code.WORKER_STOPPED: gettext_noop("the worker stopped before the other side answered"),
+    Code.WORKER_STOPPED: gettext_noop("the worker stopped before a response arrived"),
     Code.NOT_COMPOSED: gettext_noop("the message cannot be composed: %(error)s"),
-    Code.CHANNEL_FAILED: gettext_noop("the channel failed unexpectedly (%(error)s); the log says more"),
+    Code.CHANNEL_FAILED: gettext_noop("the channel failed unexpectedly (%(error)s); see the server log"),
     Code.SEVERAL: gettext_noop("%(parts)s"),
     # connections and HTTP
     Code.CONNECTION_REFUSED: gettext_noop("[Errno 111] Connection refused"),
     Code.CONNECTION_TIMED_OUT: gettext_noop("timed out"),
     Code.NAME_NOT_RESOLVED: gettext_noop("the name %(host)s was not resolved within %(seconds)s"),
     Code.NAME_WITHOUT_ADDRESS: gettext_noop("the name %(host)s has no address"),
-    Code.NO_ADDRESS_LEFT: gettext_noop("there is no address to connect to"),
+    Code.NO_ADDRESS_LEFT: gettext_noop("no address to connect to"),
     Code.HTTP_STATUS: gettext_noop("HTTP %(status_code)s"),
     Code.HTTP_ANSWER: gettext_noop("HTTP %(status_code)s: %(answer)s"),
     Code.HTTP_REDIRECT: gettext_noop(
         "HTTP %(status_code)s: redirects are not followed; the rule must have the final URL"
     ),
-    Code.ANSWER_SAYS_NO: gettext_noop("HTTP %(status_code)s, but the answer says no: %(answer)s"),
+    Code.ANSWER_SAYS_NO: gettext_noop("HTTP %(status_code)s, but the response reports a failure: %(answer)s"),
     Code.ANSWER_NOT_JSON: gettext_noop(
-        "HTTP %(status_code)s, but the answer is no JSON, in which %(path)s must be %(wanted)s"
+        "HTTP %(status_code)s, but the response is not JSON; its %(path)s must be %(wanted)s"
     ),
     Code.ANSWER_WITHOUT_FIELD: gettext_noop(
-        "HTTP %(status_code)s, but the answer has no %(path)s, which must be %(wanted)s"
+        "HTTP %(status_code)s, but the response has no %(path)s; it must be %(wanted)s"
     ),
-    Code.ANSWER_DIFFERS: gettext_noop("HTTP %(status_code)s, but %(path)s of the answer is not %(wanted)s"),
+    Code.ANSWER_DIFFERS: gettext_noop("HTTP %(status_code)s, but %(path)s of the response is not %(wanted)s"),
     Code.ANSWER_DIFFERS_AS: gettext_noop(
-        "HTTP %(status_code)s, but %(path)s of the answer is not %(wanted)s: %(answer)s"
+        "HTTP %(status_code)s, but %(path)s of the response is not %(wanted)s: %(answer)s"
     ),
     # targets
     Code.TARGET_FORBIDDEN: gettext_noop(
         "%(host)s is not a permitted target (%(what)s); SCHEDULER_WEBHOOK_ALLOW can permit it"
     ),
     Code.TARGET_LEADS_ASTRAY: gettext_noop(
-        "%(host)s leads to %(address)s, which is not a permitted target (%(what)s); SCHEDULER_WEBHOOK_ALLOW can permit "
+        "%(host)s resolves to %(address)s, not a permitted target (%(what)s); SCHEDULER_WEBHOOK_ALLOW can permit "
         "it"
     ),
     Code.UNSPECIFIED: gettext_noop("unspecified"),
@@ -81,18 +81,18 @@ TEMPLATES: Mapping[Code, str | Plural] = {
     Code.DELIVERY_WITHOUT_CHANNEL: gettext_noop("The channel of delivery %(delivery)s no longer exists."),
     Code.DELIVERY_BEING_SENT: gettext_noop("Delivery %(delivery)s is being sent."),
     Code.OUTCOME_NEUTRAL: gettext_noop("%(status)s neither counts nor breaks a streak"),
-    Code.OUTCOME_ENDS_STREAK: gettext_noop("%(status)s is none of the triggers; it ends a streak"),
+    Code.OUTCOME_ENDS_STREAK: gettext_noop("%(status)s is not a trigger; it ends a streak"),
     Code.OUTCOMES_MATCH: Plural(
         gettext_noop("1 matching outcome; threshold %(threshold)s, repeat %(repeat)s"),
         gettext_noop("%(number)s consecutive matching outcomes; threshold %(threshold)s, repeat %(repeat)s"),
     ),
     Code.RECOVERED: gettext_noop("the first success after an alert"),
     Code.DEADLINE_MISSED: gettext_noop("not succeeded by its deadline"),
-    Code.TRIGGERS_NOT_VALID: gettext_noop("triggers must be of %(known)s, but %(found)s was found"),
+    Code.TRIGGERS_NOT_VALID: gettext_noop("triggers must be among %(known)s, but %(found)s was found"),
     Code.THRESHOLD_NOT_VALID: gettext_noop(
         "threshold must be a whole number from 1, but %(found)s was found"
     ),
-    Code.REPEAT_NOT_VALID: gettext_noop("repeat must be of %(known)s, but %(found)s was found"),
+    Code.REPEAT_NOT_VALID: gettext_noop("repeat must be one of %(known)s, but %(found)s was found"),
     Code.COOLDOWN_NOT_VALID: gettext_noop("cooldown must be seconds from 0, but %(found)s was found"),
 }
 add_templates(TEMPLATES)

@@ -34,11 +34,11 @@ def rule_sentence(rule: Mapping[str, Any]) -> str:
     what, count = capfirst(triggers_words(rule["triggers"])), rule["threshold"]
     is_once = rule["repeat"] == ONCE
     if count == 1:
-        when = _("%(what)s: once, at the first of a series") if is_once else _("%(what)s: each time")
+        when = _("%(what)s: once, for the first of a series") if is_once else _("%(what)s: each time")
     elif is_once:
-        when = _("%(what)s: once, when there were %(count)d in a row")
+        when = _("%(what)s: once, after %(count)d in a row")
     elif rule["repeat"] == ALWAYS:
-        when = _("%(what)s: each time, from the one that makes %(count)d in a row")
+        when = _("%(what)s: each time, starting at %(count)d in a row")
     else:
         when = _("%(what)s: after every %(count)d in a row")
     sentence = when % {"what": what, "count": count}

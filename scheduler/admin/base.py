@@ -86,5 +86,5 @@ def _check_initial(name: str, field: Any, value: Any) -> None:
     except (ValidationError, ValueError, OverflowError, FieldDoesNotExist, DataError) as error:
         found = str(value)[:80]
         raise BadRequest(
-            _("“%(found)s” is no value for “%(field)s”.") % {"found": found, "field": name}
+            _("Invalid value “%(found)s” for “%(field)s”.") % {"found": found, "field": name}
         ) from error

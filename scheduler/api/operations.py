@@ -55,13 +55,13 @@ ERRORS = {
     503: "The database is busy; try again after `Retry-After` seconds.",
     507: "The disk is full; nothing was changed.",
 }
-ERRORS_OF_BODIES = {413: "The body is too long; nothing was read.", 415: "The body is no JSON."}
+ERRORS_OF_BODIES = {413: "The body is too long; nothing was read.", 415: "The body is not JSON."}
 TOO_SLOW = "The body came too slowly; the server closes the connection."
 RETRY_AFTER = OpenApiParameter(
     "Retry-After",
     COUNT,
     OpenApiParameter.HEADER,
-    description="Seconds after which it may be sent again.",
+    description="Seconds to wait before sending it again.",
     response=[429, 503],
 )
 PATH_PARAMETERS = {

@@ -145,7 +145,7 @@ class TaskViewSet(StrictViewSet):
         begun = Execution.objects.filter(task=_task(task_id), started_at__isnull=False)
         latest = begun.newest_first().first()
         if latest is None:
-            raise NotFoundError(f"Task “{task_id}” has no execution that began yet.")
+            raise NotFoundError(f"Task “{task_id}” has no started execution yet.")
         return log_response(request, latest)
 
     @operation("list_next_runs", answer=NextRunsSerializer, of="task_id", takes=("count",))

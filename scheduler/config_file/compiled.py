@@ -111,7 +111,7 @@ def _check(word: str, schema: Mapping[str, Any]) -> Check:
         is_kind = TYPES[kind]
         return lambda value: not is_kind(value) or compare(value, limit)
     if word not in BUILDERS:
-        raise ValueError(f"the schema keyword {word} is unknown; known are {', '.join([*LIMITS, *BUILDERS])}")
+        raise ValueError(f"unknown schema keyword {word}; allowed: {', '.join([*LIMITS, *BUILDERS])}")
     return BUILDERS[word](schema)
 
 

@@ -25,7 +25,7 @@ def codes_of(item: float | str) -> range:
     low, _, high = item.partition("-") if isinstance(item, str) else (item, "", "")
     first, last = int(low), int(high or low)
     if not 0 <= first <= last <= HIGHEST:
-        raise ValueError(f"{item!r} is no range within 0 to {HIGHEST}")
+        raise ValueError(f"{item!r} is not a range within 0 to {HIGHEST}")
     return range(first, last + 1)
 
 

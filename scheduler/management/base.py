@@ -27,7 +27,7 @@ class DatabaseCommand(BaseCommand):
         try:
             return super().execute(*args, **options)
         except UnicodeEncodeError as error:
-            raise CommandError(f"{error.object!a} is no text; UTF-8 is needed") from error
+            raise CommandError(f"{error.object!a} is not valid UTF-8") from error
 
     def say(self, text: str, *, ending: str = "\n", is_exact: bool = False) -> None:
         """Print a text.
@@ -69,5 +69,5 @@ class DatabaseCommand(BaseCommand):
         missing = len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
         if missing:
             raise CommandError(
-                f"the database lacks {missing} migrations of this version; run: python manage.py setup"
+                f"{missing} migrations are missing in the database; run: python manage.py setup"
             )

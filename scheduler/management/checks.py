@@ -118,7 +118,7 @@ def check_spool(**_kwargs: Any) -> list[CheckMessage]:
         found.append(
             Warning(
                 f"Other users of this machine may enter the spool directory {folder}.",
-                hint="What commands print may be secret: make the user who runs Schedsite its owner, or chmod 700 it.",
+                hint="Output of commands may contain secrets: make the user of Schedsite its owner, or chmod 700 it.",
                 id="scheduler.W001",
             )
         )

@@ -228,7 +228,7 @@ class Supervisor:
         mine += claims.take_over(orphans, owner=self.process) if orphans else []
         if not mine:
             return
-        logger.warning("taking over %d executions that nobody looks after", len(mine))
+        logger.warning("taking over %d orphaned executions", len(mine))
         found, never, self._left = recovery.recover(mine, self.spool)
         pipes = open_pipes([one.inode for one in found if one.inode])
         for one in found:

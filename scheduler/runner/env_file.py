@@ -88,7 +88,7 @@ def parse_env_file(text: str, known: Mapping[str, str]) -> EnvFile:
     for binding in _bindings(text):
         line = binding.original.line + _blank_lines(binding.original.string)
         if binding.error:
-            found.notes.append(f"line {line} is no NAME=value and is left out")
+            found.notes.append(f"line {line} is not NAME=value and is ignored")
         elif binding.key is None or binding.value is None:
             continue  # a comment, or a name without a value, which keeps an inherited value
         elif NAME.fullmatch(binding.key) is None:

@@ -70,7 +70,7 @@ def make_first_admin() -> FirstAdmin | None:
             return None
         if users.filter(username=name).exists():
             raise ConflictError(
-                f'the account "{name}" exists and is no admin; name another one in DJANGO_SUPERUSER_USERNAME'
+                f'the account "{name}" exists and is not an admin; set another name in DJANGO_SUPERUSER_USERNAME'
             )
         password = given or secrets.token_urlsafe(15)
         email = os.environ.get("DJANGO_SUPERUSER_EMAIL", "")

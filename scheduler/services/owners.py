@@ -25,7 +25,9 @@ class LastOwnerError(ConflictError):
     """The change would leave the installation without an owner."""
 
     def __init__(self) -> None:
-        super().__init__("the last owner stays: an active superuser who can log in; make another one first")
+        super().__init__(
+            "the last owner (an active superuser who can log in) cannot be removed; add another one first"
+        )
 
 
 def owners() -> QuerySet[User]:

@@ -11,7 +11,7 @@ from zoneinfo import available_timezones
 from django import template
 from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
-from django.utils.html import escape, format_html, json_script
+from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
@@ -109,7 +109,7 @@ def sentence_duration(seconds: float) -> str:
 @register.simple_tag
 def time_words() -> SafeString:
     """Return an element with the templates of times.js."""
-    return json_script(times.browser_words(), "s-times")
+    return format_html('<span id="s-times" data-words="{}" hidden></span>', json.dumps(times.browser_words()))
 
 
 @register.filter
@@ -179,12 +179,6 @@ def log_text(text: str) -> SafeString:
     Source: HTML, "Preprocessing the input stream" and the start tag "pre" of "The rules for parsing tokens".
     """
     return mark_safe("\n" + escape(text).replace("\r", "&#13;"))  # noqa: S308 - escaped
-
-
-@register.filter
-def json_text(value: object) -> str:
-    """Return a value as JSON on one line; strings unchanged."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 @register.simple_tag

@@ -15,41 +15,41 @@ TEMPLATES: Mapping[Code, str | Plural] = {
     Code.MISSING: gettext_noop("%(field)s is missing; it must be %(what)s"),
     Code.NAME_NOT_ALLOWED: gettext_noop("the name %(found)s in %(field)s must have %(what)s"),
     Code.NAME_NOT_FIT: gettext_noop("the name %(found)s must be %(what)s"),
-    Code.UNKNOWN_FIELD: gettext_noop('"%(name)s" is not a known field'),
-    Code.UNKNOWN_FIELD_AMONG: gettext_noop('"%(name)s" is not a known field; known are %(known)s'),
+    Code.UNKNOWN_FIELD: gettext_noop('unknown field "%(name)s"'),
+    Code.UNKNOWN_FIELD_AMONG: gettext_noop('unknown field "%(name)s"; allowed: %(known)s'),
     Code.SUGGESTION: gettext_noop('%(what)s; did you mean "%(name)s"?'),
     Code.REPEATED_NAME: gettext_noop('"%(name)s" must appear once in its object, but was found twice'),
     Code.TOO_DEEP: gettext_noop("%(field)s must have at most %(number)s levels, but more were found"),
     Code.REPEATED: gettext_noop("%(field)s must not repeat %(found)s, which is in the list already"),
     Code.NOT_UNIQUE: gettext_noop("%(field)s must be unique, but %(found)s is in %(place)s already"),
     Code.UNKNOWN_PLACEHOLDER: gettext_noop(
-        '%(field)s must not use the unknown name "%(name)s"; known are %(known)s'
+        '%(field)s has the unknown placeholder "%(name)s"; allowed: %(known)s'
     ),
     Code.BROKEN_PLACEHOLDER: gettext_noop(
-        "%(field)s must have a known name and }} after each {{, but %(found)s was found; known are %(known)s"
+        "%(field)s must have a placeholder name and }} after each {{, but %(found)s was found; allowed: %(known)s"
     ),
     Code.REFUSED_BY_CHANNEL: gettext_noop("%(field)s is refused: %(why)s"),
-    Code.MASK_NOT_STORED: gettext_noop("%(field)s is the mask of a secret, and none is stored here"),
+    Code.MASK_NOT_STORED: gettext_noop("%(field)s is a mask, but no secret is stored here; enter the secret"),
     Code.MASK_OF_ANOTHER: gettext_noop(
-        "%(field)s is the mask of a secret that is kept for another target; it must be given again"
+        "%(field)s is the mask of a secret stored for another target; enter the secret again"
     ),
     Code.MASK_OF_SEVERAL: gettext_noop(
-        "%(field)s is the mask of several secrets that are kept; the one that is meant must be given again"
+        "%(field)s is the mask of several stored secrets; enter the secret again"
     ),
-    Code.MASK_WITHIN: gettext_noop("%(field)s has the mask of a secret in it, which must stand alone"),
+    Code.MASK_WITHIN: gettext_noop("%(field)s contains the mask of a secret; a mask must be the whole value"),
     Code.SECRET_TOO_SHORT: gettext_noop("%(field)s is too short to be masked in logs; it needs %(what)s"),
     Code.CYCLE: gettext_noop("the dependencies would form a cycle: %(path)s"),
-    Code.NO_UPSTREAM: gettext_noop("there is no task %(name)s to depend on"),
+    Code.NO_UPSTREAM: gettext_noop("upstream %(name)s does not exist"),
     Code.ID_TAKEN: gettext_noop('the task id "%(name)s" is taken'),
     Code.UPSTREAM_PRUNED: gettext_noop('the task "%(name)s" would be removed by --prune'),
     Code.ID_OF_DELETED: gettext_noop('the task id "%(name)s" belongs to the history of a deleted task'),
-    Code.TOO_MANY_PROBLEMS: gettext_noop("reading ended after %(count)s problems; there may be more"),
+    Code.TOO_MANY_PROBLEMS: gettext_noop("stopped after %(count)s errors; there may be more"),
     Code.TOO_MANY_TASKS: gettext_noop(
         "the files must have at most %(count)s tasks together, but %(found)s were found"
     ),
     # files
     Code.FILE_UNREADABLE: gettext_noop("the file must be readable, but is not: %(error)s"),
-    Code.FOLDER_WITHOUT_FILES: gettext_noop("the folder must hold */config.json, but none was found"),
+    Code.FOLDER_WITHOUT_FILES: gettext_noop("the folder must contain */config.json, but none was found"),
     Code.FILE_LAYOUT: gettext_noop("the file must be %(what)s, but %(found)s was found"),
     Code.FILE_TOO_LONG: gettext_noop("the file must have at most %(bytes)s bytes, but more were found"),
     Code.FILE_TOO_DEEP: gettext_noop("the file must have at most %(number)s levels, but more were found"),
@@ -72,12 +72,12 @@ TEMPLATES: Mapping[Code, str | Plural] = {
     Code.FILE_CONTROL_CHARACTER: gettext_noop(
         r"a line break or other control character in text must be written as \n, \t or \u0001"
     ),
-    Code.FILE_OPEN_TEXT: gettext_noop("the text that begins here must end with a double quote"),
+    Code.FILE_OPEN_TEXT: gettext_noop("the text starting here needs a closing double quote"),
     Code.FILE_MORE_THAN_JSON: gettext_noop("nothing may follow the end of the JSON"),
     Code.FILE_COMMA_MISSING: gettext_noop("a comma or the closing bracket is expected here"),
     Code.FILE_NAME_MISSING: gettext_noop("a name in double quotes is expected here"),
     Code.FILE_NOT_JSON: gettext_noop("this must be JSON: %(error)s"),
-    Code.SCRIPT_EXISTS: gettext_noop("%(path)s is there already and is not overwritten"),
+    Code.SCRIPT_EXISTS: gettext_noop("%(path)s already exists and is not overwritten"),
     Code.SCRIPT_NOT_WRITABLE: gettext_noop("%(path)s cannot be written: %(error)s"),
     # older forms that were understood
     Code.OLDER_LOG: gettext_noop("%(task)s: task_log is kept in the history instead"),
@@ -86,9 +86,9 @@ TEMPLATES: Mapping[Code, str | Plural] = {
         gettext_noop("%(task)s: task_notify in its older form became %(number)s rules"),
     ),
     Code.OLDER_NOTIFY_WITHOUT_ADDRESS: gettext_noop(
-        "%(task)s: task_notify names no address for %(name)s, so nobody is notified"
+        "%(task)s: task_notify has no address for %(name)s, so nobody is notified"
     ),
-    Code.FOLDER_STAYS: gettext_noop("%(task)s: its folder stays"),
+    Code.FOLDER_STAYS: gettext_noop("%(task)s: its folder is kept"),
     # what was found
     Code.NOTHING: gettext_noop("nothing"),
     Code.CHARACTERS_FOUND: gettext_noop("text of %(count)s characters"),
@@ -146,7 +146,7 @@ TEMPLATES: Mapping[Code, str | Plural] = {
     Code.OLDER_ADDRESSES: gettext_noop("true, false, or mail addresses as text or a list"),
     Code.URL_WITH_HOST: gettext_noop("an http or https URL with a host"),
     Code.SECRET_ITSELF: gettext_noop(
-        "the secret itself; its mask only while kind, scheme, host and port stay"
+        "the secret; its mask only if kind, scheme, host and port are unchanged"
     ),
     Code.LONG_SECRET: gettext_noop(
         "at least %(number)s characters for a secret, or “-%(name)s” in _SECRETS when it is none"

@@ -42,16 +42,14 @@ TEMPLATES: Mapping[Code, str | Plural] = {
     Code.EXIT_CODE_MEANS_TECHNICAL_FAILURE: gettext_noop(
         "exit code %(exit_code)s means a technical failure (task_exit_codes)"
     ),
-    Code.EXIT_CODE_NOT_RETRIED: gettext_noop("%(what)s; not tried again (no_retry of task_exit_codes)"),
+    Code.EXIT_CODE_NOT_RETRIED: gettext_noop("%(what)s; not retried (no_retry of task_exit_codes)"),
     Code.TIMED_OUT: gettext_noop("ran longer than its timeout of %(seconds)s"),
     Code.WORKER_LOST: gettext_noop("worker lost"),
     Code.COMMAND_LOST: gettext_noop("worker lost: its command left neither a process nor an exit code"),
     Code.STOPPED_WITH_WORKER: gettext_noop("stopped with its worker (SCHEDULER_STOP=terminate)"),
-    Code.PROCESSES_LEFT: gettext_noop(
-        "not tried again, because processes could not be killed: %(processes)s"
-    ),
+    Code.PROCESSES_LEFT: gettext_noop("not retried, because processes could not be killed: %(processes)s"),
     Code.PROCESSES_LEFT_AFTER: gettext_noop(
-        "%(what)s; not tried again, because processes could not be killed: %(processes)s"
+        "%(what)s; not retried, because processes could not be killed: %(processes)s"
     ),
     Code.CANCELLED: gettext_noop("cancelled by %(user)s"),
     Code.RUN_CANCELLED: gettext_noop("run cancelled by %(user)s"),
@@ -65,9 +63,11 @@ TEMPLATES: Mapping[Code, str | Plural] = {
     ),
     Code.PYTHON_MISSING: gettext_noop("task_python is %(path)s, which does not exist"),
     Code.PYTHON_NOT_EXECUTABLE: gettext_noop("task_python is %(path)s, which may not be executed"),
-    Code.PYTHON_FOLDER_NOT_WRITABLE: gettext_noop("the folder %(path)s for python cannot be made: %(error)s"),
-    Code.FOLDER_LINK_BROKEN: gettext_noop("the folder %(path)s is a link that leads nowhere"),
-    Code.TASKS_FOLDER_LINK_BROKEN: gettext_noop("the tasks folder %(path)s is a link that leads nowhere"),
+    Code.PYTHON_FOLDER_NOT_WRITABLE: gettext_noop(
+        "the folder %(path)s for python cannot be created: %(error)s"
+    ),
+    Code.FOLDER_LINK_BROKEN: gettext_noop("the folder %(path)s is a broken link"),
+    Code.TASKS_FOLDER_LINK_BROKEN: gettext_noop("the tasks folder %(path)s is a broken link"),
     Code.FOLDER_LOST: gettext_noop(
         "the folder %(path)s is missing, and the task had one; mount or restore it, make an empty one, or rename the "
         "old one if the task was renamed"
@@ -216,7 +216,7 @@ TEMPLATES: Mapping[Code, str | Plural] = {
     Code.STEPS: gettext_noop("steps from /%(low)s to /%(high)s"),
     # what the present state does not admit
     Code.TASK_GONE: gettext_noop("Task %(task)s was deleted."),
-    Code.TASK_NOT_DELETED: gettext_noop("Task %(task)s is there already."),
+    Code.TASK_NOT_DELETED: gettext_noop("Task %(task)s already exists."),
     Code.TASKS_DEPEND: gettext_noop(
         "Tasks depend on “%(task)s”: %(tasks)s. They would lose this dependency; add ?confirm=true to delete it all "
         "the same."

@@ -96,7 +96,7 @@ def test_a_receiver_that_hangs_holds_up_no_execution_and_no_other_channel(
         )
 
     assert Delivery.objects.filter(state="sent").count() == 5
-    assert "no answer within 2 s" in Delivery.objects.filter(state="pending")[0].reason
+    assert "no response within 2 s" in Delivery.objects.filter(state="pending")[0].reason
 
 
 @pytest.mark.proves("G14")

@@ -84,7 +84,7 @@ def test_what_an_answer_must_say_is_typed_tried_out_and_kept(page: Any, live_ser
         page.get_by_text("Custom message").click()
         page.get_by_label("Body").fill(body)
         page.get_by_role("button", name="Send a test").click()
-        refused = page.locator(".n-trial").get_by_text("data.code of the answer is not 0")
+        refused = page.locator(".n-trial").get_by_text("data.code of the response is not 0")
         refused.wait_for(timeout=PATIENCE * 2)
         posted = json.loads(hook.next().body)
         page.get_by_label("equals").fill("7")

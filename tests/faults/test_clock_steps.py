@@ -101,7 +101,7 @@ def test_a_clock_that_was_ahead_and_is_put_right_lets_work_go_on_within_a_minute
     wait_until(lambda: runs_since(at) >= 3, seconds=60, what="slots of the right clock")
     wait_until(lambda: not health(now()).ahead, seconds=60, what="a health that sees nothing in the future")
 
-    assert any(reason.startswith("the clock was put back by about") for reason in reasons)
+    assert any(reason.startswith("the clock was set back by about") for reason in reasons)
     assert answer.status_code == 503
     step = ClockStep.objects.order_by("pk")[0]
     assert -2 * HOUR - 60 < step.seconds < -2 * HOUR + 60

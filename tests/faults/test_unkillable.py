@@ -70,7 +70,7 @@ def test_a_process_of_another_user_that_survives_a_stop_is_named_and_no_retry_st
     process = psutil.Process(int(stranger.read_text()))
     assert process.status() == psutil.STATUS_SLEEPING and process.uids().real == NOBODY
     named = f"processes could not be killed: pid {process.pid} (user {process.username()})"
-    reason = f"{outcome[1]}; not tried again, because {named}"
+    reason = f"{outcome[1]}; not retried, because {named}"
     found = Execution.objects.get(pk=execution.pk)
     assert (found.status, found.reason) == (outcome[0], reason)
     assert read_log(found).text == f"began\n\n[{reason}]\n"
@@ -128,7 +128,7 @@ def test_a_shell_that_hangs_in_the_kernel_is_named_and_given_up(
     ]
     assert found.status == Status.TIMEOUT
     assert found.reason == (
-        "ran longer than its timeout of 2 s; not tried again, because processes could not be killed:"
+        "ran longer than its timeout of 2 s; not retried, because processes could not be killed:"
         f" pid {hanging.pid} (user {hanging.username()})"
     )
 

@@ -166,7 +166,7 @@ def test_an_import_is_refused_in_the_language_that_was_chosen(chinese: Client) -
 
     page = html.unescape(chinese.post(reverse("admin:scheduler_import"), {"text": text}).content.decode())
 
-    assert '"task_timout" 不是已知字段；是否想写“task_timeout”？' in page
+    assert '未知字段 "task_timout"；是否想写“task_timeout”？' in page
 
 
 def test_pages_give_reasons_in_the_language_that_was_chosen(chinese: Client, make_task: Any) -> None:

@@ -141,7 +141,7 @@ def test_a_service_that_refuses_with_status_200_is_a_failure(
     with Sink(answer("200 OK", body=body)) as sink:
         error = failure(url.format(port=sink.port))
 
-    assert error.reason == f"{url.partition(':')[0]}: the answer says no: {reason}"
+    assert error.reason == f"{url.partition(':')[0]}: the response reports a failure: {reason}"
     assert error.is_permanent is is_permanent
 
 
@@ -206,12 +206,12 @@ def test_a_robot_that_refuses_with_status_200_is_a_failure(
 @each_case(
     ("url", "reason"),
     [
-        ("slack://notenough", "slack://•••••• makes no service of Apprise: An invalid Slack"),
-        ("tgram://hush", "tgram://•••••• makes no service of Apprise: Unparseable"),
-        ("https://hooks.example.org/hush", "https://•••••• makes no service of Apprise; a web address of your own belongs to"),
-        ("https://oapi.dingtalk.com/robot/send?access_token=hush", "https://•••••• makes no service of Apprise; for DingTalk use dingtalk://ACCESS_TOKEN"),
-        ("https://open.feishu.cn/open-apis/bot/v2/hook/hush", "https://•••••• makes no service of Apprise; for Feishu use feishu://TOKEN"),
-        ("https://api.telegram.org/bot1:hush/sendMessage", "https://•••••• makes no service of Apprise; for Telegram use tgram://BOT_TOKEN/CHAT_ID"),
+        ("slack://notenough", "slack://•••••• is not an Apprise URL: An invalid Slack"),
+        ("tgram://hush", "tgram://•••••• is not an Apprise URL: Unparseable"),
+        ("https://hooks.example.org/hush", "https://•••••• is not an Apprise URL; use a webhook channel for your own belongs to"),
+        ("https://oapi.dingtalk.com/robot/send?access_token=hush", "https://•••••• is not an Apprise URL; for DingTalk use dingtalk://ACCESS_TOKEN"),
+        ("https://open.feishu.cn/open-apis/bot/v2/hook/hush", "https://•••••• is not an Apprise URL; for Feishu use feishu://TOKEN"),
+        ("https://api.telegram.org/bot1:hush/sendMessage", "https://•••••• is not an Apprise URL; for Telegram use tgram://BOT_TOKEN/CHAT_ID"),
         ("https://hooks.slack.com/services/hush", "for Slack use slack://TOKEN_A/TOKEN_B/TOKEN_C"),
         ("https://discord.com/api/webhooks/hush", "for Discord use discord://WEBHOOK_ID/WEBHOOK_TOKEN"),
         ("https://t.webhook.office.com/webhookb2/hush", "for Microsoft Teams use workflows://HOST/WORKFLOW/SIGNATURE"),

@@ -438,7 +438,7 @@ def tried_again(hint: str, **values: Any) -> str:
 def test_a_server_without_starttls_names_the_setting(mailbox: Mailbox, settings: Any) -> None:
     settings.EMAIL_USE_TLS = True
 
-    reason = tried_again("set EMAIL_USE_TLS=0, or EMAIL_PORT to one with STARTTLS, mostly 587")
+    reason = tried_again("set EMAIL_USE_TLS=0, or EMAIL_PORT to a port with STARTTLS, usually 587")
 
     assert reason.startswith("the mail server cannot do this: STARTTLS extension not supported by server.")
     assert mailbox.mails == []
@@ -543,7 +543,7 @@ def test_a_port_of_something_else_names_the_settings(settings: Any) -> None:
         settings.EMAIL_PORT = sink.port
         reason = tried_again("see EMAIL_HOST and EMAIL_PORT")
 
-    assert reason.startswith(f"mail server 127.0.0.1:{sink.port}: its reply is not that of a mail server")
+    assert reason.startswith(f"mail server 127.0.0.1:{sink.port}: its reply is not from a mail server")
 
 
 def test_a_certificate_of_another_name_names_the_settings(certificate: Path, settings: Any) -> None:
@@ -551,7 +551,7 @@ def test_a_certificate_of_another_name_names_the_settings(certificate: Path, set
     with mail_server(Mailbox(), ssl_context=_server_context(certificate)) as port:
         settings.EMAIL_PORT = port
         reason = tried_again(
-            "EMAIL_HOST must be a name in its certificate, and SSL_CERT_FILE must name who signed it"
+            "EMAIL_HOST must be a name in its certificate, and SSL_CERT_FILE must contain the issuer"
         )
 
     assert "certificate verify failed" in reason

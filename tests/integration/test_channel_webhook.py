@@ -164,7 +164,7 @@ def test_values_are_encoded_for_the_content_type(
 
 
 def test_template_that_makes_no_json_is_refused_with_the_place() -> None:
-    with pytest.raises(ValueError, match=r"the body template does not make a JSON document: .*line 1 column"):
+    with pytest.raises(ValueError, match=r"the body template is not a JSON document: .*line 1 column"):
         WebhookChannel().compose({"url": "https://example.org", "body_template": '{"a": "{{task_id}}'}, FACTS)
 
 
@@ -313,7 +313,7 @@ def test_server_that_never_finishes_its_answer_ends_with_the_deadline(behave: An
     with Sink(behave) as sink:
         error = failure(sink.url, deadline=SHORT)
 
-        assert error.reason == f"http://127.0.0.1:{sink.port}: no answer within 1.5 s"
+        assert error.reason == f"http://127.0.0.1:{sink.port}: no response within 1.5 s"
         assert not error.is_permanent
 
 
@@ -339,7 +339,7 @@ def test_head_without_end_is_refused() -> None:
     with Sink(flood(b"HTTP/1.1 200 OK\r\nX-Long: ", 64 * 1024**2)) as sink:
         error = failure(sink.url)
 
-    assert "no valid answer" in error.reason
+    assert "invalid response" in error.reason
     assert not error.is_permanent
 
 
@@ -364,7 +364,7 @@ def speak_another_protocol(sock: socket.socket, _end: threading.Event) -> None:
     [
         (reset, "Connection reset by peer"),
         (say_nothing, "disconnected without sending a response"),
-        (speak_another_protocol, "no valid answer"),
+        (speak_another_protocol, "invalid response"),
     ],
     ids=["reset", "closed", "another protocol"],
 )
@@ -423,7 +423,7 @@ def test_resolver_that_hangs_ends_with_the_deadline() -> None:
     error = failure("https://slow.example.org/x", deadline=SHORT, channel=WebhookChannel(resolver=hanging))
     release.set()
 
-    assert error.reason == "https://slow.example.org: no answer within 1.5 s"
+    assert error.reason == "https://slow.example.org: no response within 1.5 s"
 
 
 # --- answers with a good status that say no --------------------------------------------------------
@@ -442,7 +442,7 @@ def test_a_robot_that_refuses_the_message_is_a_failure_with_its_text(settings: A
         ask("oapi.dingtalk.com", b'{"errcode":310000,"errmsg":"keywords not in content"}', settings)
 
     assert caught.value.reason == (
-        "HTTP 200, but the answer says no: errcode 310000: keywords not in content"
+        "HTTP 200, but the response reports a failure: errcode 310000: keywords not in content"
     )
     assert caught.value.is_permanent
 
@@ -479,9 +479,9 @@ WANTED = {"path": "result.code", "equals": 0}
 def test_the_answer_of_any_host_must_have_what_the_channel_says(settings: Any) -> None:
     assert ask("h.example.org", b'{"result": {"code": 0}}', settings, success_when=WANTED) == "HTTP 200"
     for body, reason in (
-        (b'{"result": {"code": 7}}', "HTTP 200, but result.code of the answer is not 0"),
-        (b'{"result": null}', "HTTP 200, but the answer has no result.code, which must be 0"),
-        (b"ok", "HTTP 200, but the answer is no JSON, in which result.code must be 0"),
+        (b'{"result": {"code": 7}}', "HTTP 200, but result.code of the response is not 0"),
+        (b'{"result": null}', "HTTP 200, but the response has no result.code; it must be 0"),
+        (b"ok", "HTTP 200, but the response is not JSON; its result.code must be 0"),
     ):
         with pytest.raises(SendError) as caught:
             ask("h.example.org", body, settings, success_when=WANTED)
@@ -530,7 +530,7 @@ def test_no_name_reaches_the_canary(canary: Sink, answers: tuple[str, ...]) -> N
 
     error = failure(f"http://hooks.example.org:{canary.port}/", channel=channel)
 
-    assert error.reason.startswith("hooks.example.org leads to ")
+    assert error.reason.startswith("hooks.example.org resolves to ")
     assert error.is_permanent
     assert canary.connections == 0
 
@@ -607,7 +607,7 @@ def test_tls_handshake_that_dribbles_ends_with_the_deadline() -> None:
     with RawSink(dribble(b"\x16\x03\x03\x40\x00\x02", b"\x00")) as sink:
         error = failure(f"https://127.0.0.1:{sink.port}/", deadline=SHORT)
 
-    assert "no answer within 1.5 s" in error.reason
+    assert "no response within 1.5 s" in error.reason
 
 
 def test_proxies_of_the_environment_are_not_used(sink: Sink, monkeypatch: pytest.MonkeyPatch) -> None:

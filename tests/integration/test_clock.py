@@ -237,7 +237,7 @@ def test_two_dispatchers_note_one_step(make_task: Any) -> None:
 @pytest.mark.parametrize(
     ("language", "said"),
     [
-        ("en", "The clock was set back by 2 h 00 m, noticed at"),
+        ("en", "The clock was set back by 2 h, noticed at"),
         ("zh-hans", "时钟被拨回了"),
     ],
 )

@@ -371,7 +371,7 @@ def test_a_slot_runs_when_the_upstreams_succeeded_since_and_is_skipped_otherwise
     engine.end(c=S)
     dispatch_due(NOON + timedelta(hours=3))
     assert engine.latest("c").reason == (
-        f"waits for a: last success 2026-06-01 13:10:00 UTC, already used by execution {ran.pk}"
+        f"waits for a: last success 2026-06-01 13:10:03 UTC, already used by execution {ran.pk}"
     )
 
 

@@ -352,7 +352,7 @@ def test_a_cycle_is_refused_with_its_path_wherever_it_is_tried(
 @pytest.mark.parametrize(
     ("dependencies", "message"),
     [
-        (["nobody"], 'there is no task "nobody" to depend on'),
+        (["nobody"], 'upstream "nobody" does not exist'),
         (["a"], "the dependencies would form a cycle: a → a"),
         (["b", "b"], 'task_dependencies[1] must not repeat "b", which is in the list already'),
     ],

@@ -15,7 +15,7 @@ from tests.conftest import NOON
 from tests.support.pages import member, text_of
 
 LOG = 'started\nTraceback (most recent call last):\n  File "job.py", line 3, in <module>\nValueError: <b>no</b>\n'
-SAID = "The log ends with an exception that nobody caught (ValueError: &lt;b&gt;no&lt;/b&gt;)."
+SAID = "The log ends with an uncaught exception (ValueError: &lt;b&gt;no&lt;/b&gt;)."
 BUTTON = "Count exit code 1 as a technical failure"
 
 

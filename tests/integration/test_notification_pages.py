@@ -90,11 +90,11 @@ def form(**fields: Any) -> dict[str, Any]:
     [
         ({}, "Technical failure: each time"),
         ({"threshold": 3}, "Technical failure: after every 3 in a row"),
-        ({"threshold": 3, "repeat": "once"}, "Technical failure: once, when there were 3 in a row"),
-        ({"repeat": "once"}, "Technical failure: once, at the first of a series"),
+        ({"threshold": 3, "repeat": "once"}, "Technical failure: once, after 3 in a row"),
+        ({"repeat": "once"}, "Technical failure: once, for the first of a series"),
         (
             {"threshold": 2, "repeat": "always", "cooldown": 5400},
-            "Technical failure: each time, from the one that makes 2 in a row; then muted for 1 h 30 min",
+            "Technical failure: each time, starting at 2 in a row; then muted for 1 h 30 min",
         ),
         ({"triggers": ["missed", "skipped", "overdue"]}, "Missed, skipped or overdue: each time"),
     ],
@@ -247,7 +247,7 @@ def test_the_list_says_whom_when_by_what_and_how_the_last_message_went(site: Cli
     assert "Alpha" in html and "nightly" in html and "All tasks" in html
     assert "https://hooks.example.org/••••••" in html and "ops@example.org" in html
     assert 'title="HTTP 500">Failed' in html and "nothing sent yet" in html
-    assert "triggers must be of" in html
+    assert "triggers must be among" in html
 
 
 def test_rules_are_found_by_state_and_words(site: Client, make_task: Any) -> None:
@@ -455,7 +455,7 @@ def test_a_body_of_nested_json_is_taken_by_the_form(site: Client) -> None:
         (
             {"r0-c0-kind": "apprise", "r0-c0-url_kept": "",
              "r0-c0-url_typed": "https://oapi.dingtalk.com/robot/send?access_token=abc"},
-            "Refused: https://•••••• makes no service of Apprise; for DingTalk use dingtalk://ACCESS_TOKEN",
+            "Refused: https://•••••• is not an Apprise URL; for DingTalk use dingtalk://ACCESS_TOKEN",
         ),
         (
             {"r0-c0-kind": "webhook", "r0-c0-url": "https://e.org/", "r0-c0-success_path": "two words",

@@ -147,7 +147,7 @@ BAD = [
             ]
         },
         "channels[0].urls[0]",
-        "of a service that is no program here",
+        "of a service that starts no local program",
     ),
     (
         {"channels": [{"type": "apprise", "urls": ["json://[::1]/"]}]},
@@ -266,7 +266,7 @@ def test_a_refused_address_of_apprise_is_shown_without_its_secret(admin: TokenCl
 
         [error] = answer.json()["errors"]
         assert answer.status_code == 400
-        assert "makes no service of Apprise" in str(error)
+        assert "is not an Apprise URL" in str(error)
         assert "hush" not in answer.content.decode()
 
 

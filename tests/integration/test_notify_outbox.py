@@ -388,7 +388,7 @@ def test_a_broken_rule_is_marked_and_the_others_tell(make_task: Any, caplog: Any
     finish_all(task, "F")
 
     broken.refresh_from_db()
-    assert broken.problem.startswith("triggers must be of success, ")
+    assert broken.problem.startswith("triggers must be among success, ")
     assert broken.problem.endswith("but failure was found")
     assert f"rule {broken.pk} is broken" in caplog.text
     assert list(Delivery.objects.values_list("rule_name", flat=True)) == ["good"]

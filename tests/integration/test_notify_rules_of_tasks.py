@@ -244,7 +244,7 @@ def test_a_mask_without_a_secret_behind_it_is_refused() -> None:
 
     [problem] = caught.value.problems
     assert problem.path == "channels[0].secret"
-    assert problem.message == "secret is the mask of a secret, and none is stored here"
+    assert problem.message == "secret is a mask, but no secret is stored here; enter the secret"
 
 
 @each_case(

@@ -166,7 +166,7 @@ def test_a_message_that_cannot_be_composed_has_failed(
     delivery: Delivery, notebook: NotebookChannel, monkeypatch: pytest.MonkeyPatch, clock: Clock
 ) -> None:
     def compose(*_args: Any) -> Any:
-        raise ValueError("the body template does not make a JSON document")
+        raise ValueError("the body template is not a JSON document")
 
     monkeypatch.setattr(notebook, "compose", compose)
 
@@ -175,7 +175,7 @@ def test_a_message_that_cannot_be_composed_has_failed(
     delivery.refresh_from_db()
     assert delivery.state == "failed"
     assert delivery.reason == (
-        "the message cannot be composed: ValueError: the body template does not make a JSON document"
+        "the message cannot be composed: ValueError: the body template is not a JSON document"
     )
 
 
@@ -203,7 +203,7 @@ def test_a_send_that_does_not_return_is_given_up_and_its_thread_counts(
     send_due(clock=clock)
 
     delivery.refresh_from_db()
-    assert (delivery.state, delivery.attempts, delivery.reason) == ("pending", 1, "no answer within 0.05 s")
+    assert (delivery.state, delivery.attempts, delivery.reason) == ("pending", 1, "no response within 0.05 s")
     [stuck] = attempts.abandoned("webhook")
     release.set()
     stuck._thread.join(10)
@@ -355,7 +355,7 @@ def test_a_sender_that_is_told_to_stop_hands_back_what_hangs(
 
     delivery.refresh_from_db()
     assert (delivery.state, delivery.next_attempt_at) == ("pending", clock.now)
-    assert delivery.reason == "the worker stopped before the other side answered"
+    assert delivery.reason == "the worker stopped before a response arrived"
     [stuck] = attempts.abandoned("webhook")
     release.set()
     stuck._thread.join(10)

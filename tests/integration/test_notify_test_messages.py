@@ -61,7 +61,7 @@ def test_a_test_message_that_hangs_ends_with_the_deadline(
         [RuleChannel(kind="webhook", config={"url": "https://a.example"})], now=NOON
     )
 
-    assert (delivery.state, delivery.reason) == ("failed", "no answer within 0.05 s")
+    assert (delivery.state, delivery.reason) == ("failed", "no response within 0.05 s")
     [stuck] = attempts.abandoned("webhook")
     release.set()
     stuck._thread.join(10)

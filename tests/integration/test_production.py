@@ -198,7 +198,7 @@ def test_a_backup_holds_what_the_database_holds(installation: Path, tmp_path: Pa
         assert database.execute("SELECT username FROM auth_user").fetchall() == [("admin",)]
     assert (again.returncode, again.stderr) == (
         1,
-        f"CommandError: {path} is there already and is not overwritten\n",
+        f"CommandError: {path} already exists and is not overwritten\n",
     )
     assert nowhere.stderr == (
         f"CommandError: {tmp_path}/nothing/copy.sqlite3 cannot be written: No such file or directory\n"

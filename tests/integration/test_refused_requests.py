@@ -93,7 +93,7 @@ def test_impossible_value_for_a_new_form_is_refused_by_name(world: World, query:
     answer = ask(world, f"{TASKS}add/?{query}")
 
     assert is_page(answer, 400, "Bad request")
-    assert f"is no value for “{field}”." in answer.body.decode()
+    assert f"for “{field}”." in answer.body.decode()
 
 
 def test_possible_value_for_a_new_form_is_in_it(world: World) -> None:

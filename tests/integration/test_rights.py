@@ -333,10 +333,10 @@ def test_token_ends_after_ninety_days_by_default(owner: User) -> None:
 def test_new_token_says_when_it_ends(owner: User) -> None:
     page = site_of(owner).post("/admin/scheduler/apitoken/add/", {"name": "ci", "form_key": "x"})
 
-    assert "It ends at " in page.content.decode()
+    assert "It expires at " in page.content.decode()
     err = StringIO()
     call_command("create_token", "owner", stdout=StringIO(), stderr=err)
-    assert "It ends at 20" in err.getvalue()
+    assert "It expires at 20" in err.getvalue()
 
 
 def test_bad_tokens_say_why(owner: User) -> None:
@@ -350,7 +350,7 @@ def test_bad_tokens_say_why(owner: User) -> None:
 
     assert [answer.status_code for answer in answers] == [401] * 3
     assert [answer.json()["detail"] for answer in answers] == [
-        "The token expired at 2026-01-02T03:04:05Z; make a new one.",
+        "The token expired at 2026-01-02 03:04:05 UTC; create a new one.",
         "The account of the token is disabled.",
         "The token is unknown.",
     ]

@@ -35,8 +35,8 @@ HOOK = {
 APPRISE = {"type": "apprise", "urls": ["ntfy://canary-service@ntfy.example.org/a"]}
 RULE = {"name": "tell", "triggers": ["timeout"], "channels": [HOOK, APPRISE]}
 ENV = {"PASSWORD": "canary-variable"}
-OTHER_TARGET = "is the mask of a secret that is kept for another target; it must be given again"
-ALLOWED = "the secret itself; its mask only while kind, scheme, host and port stay"
+OTHER_TARGET = "is the mask of a secret stored for another target; enter the secret again"
+ALLOWED = "the secret; its mask only if kind, scheme, host and port are unchanged"
 
 #: Which canaries may be seen by those who may change tasks, and by the others.
 MAY_EDIT, MAY_READ = {"canary-variable", "canary-path"}, set[str]()
@@ -163,7 +163,7 @@ def test_an_import_with_masks_asks_for_the_secrets_of_another_target(task: Task)
 def test_an_import_with_masks_under_another_id_gets_nothing(task: Task) -> None:
     text = exported().replace('"task_id": "a"', '"task_id": "b"')
 
-    with pytest.raises(ConfigError, match="url is the mask of a secret, and none is stored here"):
+    with pytest.raises(ConfigError, match="url is a mask, but no secret is stored here; enter the secret"):
         parse_config(text, file="config.json", known=(), stored=stored_specs)
 
 
@@ -266,7 +266,10 @@ def test_new_rules_and_drafts_have_no_secrets_to_keep(task: Task, editor: TokenC
     answer = editor.post(path, body)
 
     assert answer.status_code == 400
-    assert answer.json()["errors"][0]["message"] == "secret is the mask of a secret, and none is stored here"
+    assert (
+        answer.json()["errors"][0]["message"]
+        == "secret is a mask, but no secret is stored here; enter the secret"
+    )
 
 
 # --- forms ----------------------------------------------------------------------------------------

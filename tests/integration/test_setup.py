@@ -85,7 +85,7 @@ def test_ordinary_account_of_that_name_is_not_promoted() -> None:
 
     _, err = _setup()
 
-    assert 'the account "admin" exists and is no admin' in err
+    assert 'the account "admin" exists and is not an admin' in err
     assert not User.objects.get().is_superuser
 
 
@@ -186,7 +186,7 @@ def test_folder_of_data_that_cannot_be_made_is_told_in_one_line() -> None:
 
     assert (code, said) == (
         1,
-        "the settings cannot be used: SCHEDULER_DATA_DIR is '/dev/null', which is no folder and cannot be made: "
+        "the settings cannot be used: SCHEDULER_DATA_DIR is '/dev/null', which is not a folder and cannot be created: "
         "File exists\n",
     )
 

@@ -158,7 +158,7 @@ def test_dangling_link_is_an_error_though_the_task_never_had_a_folder(run: Run, 
 
     execution = run(make_task("a", task_exec="pwd"))
 
-    assert execution.reason == f"could not start: the folder {folder} is a link that leads nowhere"
+    assert execution.reason == f"could not start: the folder {folder} is a broken link"
 
 
 def test_tasks_folder_behind_a_link_is_resolved_at_each_start(
@@ -180,7 +180,7 @@ def test_tasks_folder_behind_a_link_is_resolved_at_each_start(
     reasons = {run(task).reason for task in (inside, beside)}
 
     assert found == [[str(tmp_path / name / "tasks" / "a"), str(tmp_path / name)] for name in ("one", "two")]
-    assert reasons == {f"could not start: the tasks folder {link} is a link that leads nowhere"}
+    assert reasons == {f"could not start: the tasks folder {link} is a broken link"}
 
 
 def test_settings_keep_the_link_that_names_the_tasks_folder(tmp_path: Path) -> None:
@@ -267,7 +267,7 @@ def test_what_cannot_be_read_of_an_environment_file_stands_in_the_log(run: Run, 
     execution = run(make_task("a", task_exec="echo $A", task_env={"_ENV_FILE": "my.env"}))
 
     assert log_of(execution) == (
-        f"[schedsite: environment file {path}, line 2 is no NAME=value and is left out]\n"
+        f"[schedsite: environment file {path}, line 2 is not NAME=value and is ignored]\n"
         f"[schedsite: environment file {path}, line 3 names GONE, which is not set, so it is empty there]\n"
         "1\n"
     )

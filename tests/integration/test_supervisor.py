@@ -77,7 +77,7 @@ def test_a_worker_with_a_long_command_is_notified_of_new_work(
 
 CODES = {"success": [0, 24], "business_failure": ["3-5"], "technical_failure": [1], "no_retry": [78]}
 TECHNICAL = "exit code 1 means a technical failure (task_exit_codes)"
-FINAL = "exit code 78; not tried again (no_retry of task_exit_codes)"
+FINAL = "exit code 78; not retried (no_retry of task_exit_codes)"
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ BROKEN_TEXT: list[tuple[bytes | str, str]] = [
     ("{a: 1}", "1:2: a name in double quotes is expected here"),
     ("[] []", "1:4: nothing may follow the end of the JSON"),
     ('["a\nb"]', r"1:4: a line break or other control character in text must be written as \n, \t or \u0001"),
-    ('["abc', "1:2: the text that begins here must end with a double quote"),
+    ('["abc', "1:2: the text starting here needs a closing double quote"),
     ("[1 2]", "1:4: a comma or the closing bracket is expected here"),
     (
         '{"tasks": []}'.encode("utf-16"),
@@ -100,7 +100,7 @@ BROKEN_TEXT: list[tuple[bytes | str, str]] = [
     ('{"tasks": [], "version": 2}', "1:26: version: version must be 1, but 2 was found"),
     ('{"tasks": [], "version": true}', "1:26: version: version must be 1, but true was found"),
     ('{"tasks": 3}', "1:11: tasks: tasks must be a list of tasks, but 3 was found"),
-    ('{"tasks": [], "verson": 1}', '1:15: verson: "verson" is not a known field; did you mean "version"?'),
+    ('{"tasks": [], "verson": 1}', '1:15: verson: unknown field "verson"; did you mean "version"?'),
     ('{"tasks": [}', "1:12: this must be JSON: expecting value"),
     ('"x"', '1:1: the file must be {"tasks": [...]}, a list of tasks, or one task, but "x" was found'),
     ("[7]", "1:2: [0]: the task must be an object, but 7 was found"),
@@ -109,7 +109,7 @@ BROKEN_TEXT: list[tuple[bytes | str, str]] = [
 BROKEN_TASKS: list[tuple[str, str]] = [
     (
         task(task_timeot=5),
-        '1:57: task_timeot: "task_timeot" is not a known field; did you mean "task_timeout"?',
+        '1:57: task_timeot: unknown field "task_timeot"; did you mean "task_timeout"?',
     ),
     (
         task(task_timeout="5"),
@@ -242,13 +242,13 @@ BROKEN_TASKS: list[tuple[str, str]] = [
     ),
     (
         rule(channels=[{**EMAIL, "subject_template": "{{task_nam}}"}]),
-        "1:185: task_notify[0].channels[0].subject_template: subject_template must not use the unknown name "
-        f'"task_nam"; known are {NAMES}; did you mean "task_name"?',
+        "1:185: task_notify[0].channels[0].subject_template: subject_template has the unknown placeholder "
+        f'"task_nam"; allowed: {NAMES}; did you mean "task_name"?',
     ),
     (
         rule(channels=[{**EMAIL, "body_template": "{{task_id}} {{"}]),
         "1:182: task_notify[0].channels[0].body_template: "
-        f'body_template must have a known name and }}}} after each {{{{, but "{{{{" was found; known are {NAMES}',
+        f'body_template must have a placeholder name and }}}} after each {{{{, but "{{{{" was found; allowed: {NAMES}',
     ),
 ]
 
@@ -273,9 +273,9 @@ def test_masks_that_pages_show_instead_of_secrets_are_refused() -> None:
         "task_notify": [{"triggers": ["timeout"], "channels": [channel]}],
     }
     lines = [
-        "tasks[0].task_env.TOKEN: TOKEN is the mask of a secret, and none is stored here",
-        "tasks[0].task_notify[0].channels[0].url: url is the mask of a secret, and none is stored here",
-        "tasks[0].task_notify[0].channels[0].secret: secret is the mask of a secret, and none is stored here",
+        "tasks[0].task_env.TOKEN: TOKEN is a mask, but no secret is stored here; enter the secret",
+        "tasks[0].task_notify[0].channels[0].url: url is a mask, but no secret is stored here; enter the secret",
+        "tasks[0].task_notify[0].channels[0].secret: secret is a mask, but no secret is stored here; enter the secret",
     ]
 
     for is_ascii in (False, True):
@@ -350,9 +350,7 @@ def test_reading_ends_after_a_thousand_problems() -> None:
         parse_config(json.dumps([1] * 5000), file="config.json")
 
     assert len(caught.value.problems) == 1001
-    assert (
-        str(caught.value.problems[-1]) == "config.json: reading ended after 1,000 problems; there may be more"
-    )
+    assert str(caught.value.problems[-1]) == "config.json: stopped after 1,000 errors; there may be more"
 
 
 def test_more_than_20_000_tasks_are_refused() -> None:
@@ -425,7 +423,7 @@ def test_an_older_notify_that_is_not_understood_says_which_part() -> None:
     older = {"on_failre": True, "on_success": 1, "email": {"to": "a@example.org"}}
 
     assert messages(task(task_notify=older)) == [
-        'config.json:1:73: task_notify.on_failre: "on_failre" is not a known field; did you mean "on_failure"?',
+        'config.json:1:73: task_notify.on_failre: unknown field "on_failre"; did you mean "on_failure"?',
         "config.json:1:106: task_notify.on_success: on_success must be true, false, or mail addresses as text or a "
         "list, but 1 was found",
         "config.json:1:118: task_notify.email: email must be true, false, or mail addresses as text or a list, "

@@ -84,7 +84,7 @@ def test_wrong_codes_are_found_with_their_place_and_what_is_allowed(
             [],
             "task_exit_codes must be an object of success, business_failure, technical_failure and no_retry",
         ),
-        ({"sucess": [0]}, '"sucess" is not a known field; did you mean "success"?'),
+        ({"sucess": [0]}, 'unknown field "sucess"; did you mean "success"?'),
         ({"success": 0}, "success must be a list of exit codes from 0 to 255, or ranges"),
         ({"success": [256]}, f"success[0] must be {CODE}, but 256 was found"),
         ({"success": [True]}, f"success[0] must be {CODE}, but true was found"),

@@ -103,9 +103,9 @@ CODES: dict[str, list[int | str]] = {
         (
             1,
             Status.TECHNICAL_FAILURE,
-            "exit code 1 means a technical failure (task_exit_codes); not tried again (no_retry of task_exit_codes)",
+            "exit code 1 means a technical failure (task_exit_codes); not retried (no_retry of task_exit_codes)",
         ),
-        (78, Status.TECHNICAL_FAILURE, "exit code 78; not tried again (no_retry of task_exit_codes)"),
+        (78, Status.TECHNICAL_FAILURE, "exit code 78; not retried (no_retry of task_exit_codes)"),
         (2, Status.TECHNICAL_FAILURE, "exit code 2"),
         (-24, Status.TECHNICAL_FAILURE, "killed by SIGXCPU"),
         (None, Status.TECHNICAL_FAILURE, "the command left no exit code"),

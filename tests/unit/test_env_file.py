@@ -71,12 +71,12 @@ def test_what_cannot_be_read_is_noted_with_its_line_and_without_its_text() -> No
 
     assert file.values == {"A": "1", "B": "", "C": "${GONE", "D": "${A/s3cret}", "F": "last"}
     assert file.notes == [
-        "line 4 is no NAME=value and is left out",
+        "line 4 is not NAME=value and is ignored",
         "line 5 has no valid name and is left out",
         "line 6 names GONE, which is not set, so it is empty there",
         "line 7 has a ${GONE that is not closed, which stays as it is",
         "line 8 has a ${A…} that cannot be read, which stays as it is",
-        "line 10 is no NAME=value and is left out",
+        "line 10 is not NAME=value and is ignored",
     ]
 
 

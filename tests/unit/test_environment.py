@@ -37,7 +37,7 @@ def test_a_queue_that_no_task_can_name_is_refused(value: str, monkeypatch: pytes
 def test_a_time_zone_that_no_schedule_accepts_is_refused(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     message = refusal("SCHEDULER_TIME_ZONE", value, monkeypatch)
 
-    assert message.startswith(f"SCHEDULER_TIME_ZONE is {value!r}, which is no zone of the IANA database")
+    assert message.startswith(f"SCHEDULER_TIME_ZONE is {value!r}, which is not a zone of the IANA database")
 
 
 def test_an_address_of_another_kind_is_refused_without_being_shown(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -180,5 +180,5 @@ def test_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     folder = tmp_path / "file" / "schedsite"
     assert (
         str(caught.value)
-        == f"could not start: the folder {folder} for python cannot be made: Not a directory"
+        == f"could not start: the folder {folder} for python cannot be created: Not a directory"
     )

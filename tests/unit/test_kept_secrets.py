@@ -21,10 +21,10 @@ HOOK = {
     "secret": "canary-key",
 }
 NTFY = {"type": "apprise", "urls": ["ntfy://canary@ntfy.example.org/a"]}
-OTHER_TARGET = "is the mask of a secret that is kept for another target; it must be given again"
-NONE_STORED = "is the mask of a secret, and none is stored here"
-SEVERAL = "is the mask of several secrets that are kept; the one that is meant must be given again"
-ALLOWED = "the secret itself; its mask only while kind, scheme, host and port stay"
+OTHER_TARGET = "is the mask of a secret stored for another target; enter the secret again"
+NONE_STORED = "is a mask, but no secret is stored here; enter the secret"
+SEVERAL = "is the mask of several stored secrets; enter the secret again"
+ALLOWED = "the secret; its mask only if kind, scheme, host and port are unchanged"
 
 
 def rule(*channels: dict[str, Any], **fields: Any) -> dict[str, Any]:
@@ -142,7 +142,7 @@ def test_an_address_that_is_masked_behind_its_host_is_kept() -> None:
 def test_a_mask_with_something_beside_it_is_no_secret(channel: dict[str, Any], field: str) -> None:
     stored = rule(HOOK) if channel["type"] == "webhook" else rule(NTFY)
 
-    assert f"{field} has the mask of a secret in it, which must stand alone" in refusals(
+    assert f"{field} contains the mask of a secret; a mask must be the whole value" in refusals(
         rule(channel), stored
     )
 
@@ -251,7 +251,9 @@ def test_variables_are_kept_by_their_names() -> None:
         "A": "canary",
         "B": "3",
     }
-    with pytest.raises(ConfigError, match=r"task_env.C: C is the mask of a secret, and none is stored here"):
+    with pytest.raises(
+        ConfigError, match=r"task_env.C: C is a mask, but no secret is stored here; enter the secret"
+    ):
         with_kept_values(task(task_env={"C": MASK}), stored)
 
 

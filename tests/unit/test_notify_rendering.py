@@ -70,7 +70,7 @@ def test_template_of_another_engine_is_text(template: str) -> None:
 @each_case("function", [render, render_subject, render_html, render_json, render_form, render_markup])
 def test_name_that_is_not_known_is_refused(template: str, function: object) -> None:
     assert callable(function)
-    with pytest.raises(ValueError, match=r"^unknown name .* in a template; known are task_id, task_name, "):
+    with pytest.raises(ValueError, match=r"^unknown name .* in a template; allowed: task_id, task_name, "):
         function(template, VALUES)
 
 
@@ -150,7 +150,7 @@ def test_json_that_grows_without_end_is_refused() -> None:
 
 @each_case("template", ['{"a": ', "{{task_id}} {{task_id}}", '{"a": "\n"}', "[" * 100_000, ""])
 def test_body_that_is_no_json_is_refused(template: str) -> None:
-    with pytest.raises(ValueError, match=r"^the body template does not make a JSON document: "):
+    with pytest.raises(ValueError, match=r"^the body template is not a JSON document: "):
         render_json(template, VALUES)
 
 
@@ -280,6 +280,6 @@ def test_opening_braces_without_a_known_name_are_refused_with_the_list(template:
 
     [problem] = caught.value.problems
     assert re.search(
-        r"must have a known name and }} after each {{, but \"{{.*\" was found; ", problem.message
+        r"must have a placeholder name and }} after each {{, but \"{{.*\" was found; ", problem.message
     )
-    assert problem.message.endswith("known are " + ", ".join(TEMPLATE_NAMES))
+    assert problem.message.endswith("allowed: " + ", ".join(TEMPLATE_NAMES))

@@ -104,7 +104,7 @@ def test_a_decision_tells_streak_and_reason() -> None:
     assert str(decision.reason) == "2 consecutive matching outcomes; threshold 2, repeat every"
     assert str(decide(make("F"), history("FK")).reason) == "skipped neither counts nor breaks a streak"
     assert str(decide(make("F"), history("FB")).reason) == (
-        "business_failure is none of the triggers; it ends a streak"
+        "business_failure is not a trigger; it ends a streak"
     )
     assert decide(make("FR", threshold=2), history("FFFS")).streak == 3
 
@@ -129,12 +129,12 @@ def test_nothing_to_decide_on_is_an_error() -> None:
 @each_case(
     ("fields", "message"),
     [
-        ({"triggers": frozenset({"failure"})}, "triggers must be of success, .* but failure was found"),
-        ({"triggers": frozenset()}, "triggers must be of success, .* but nothing was found"),
+        ({"triggers": frozenset({"failure"})}, "triggers must be among success, .* but failure was found"),
+        ({"triggers": frozenset()}, "triggers must be among success, .* but nothing was found"),
         ({"threshold": 0}, "threshold must be a whole number from 1, but 0 was found"),
         ({"threshold": 1.5}, "threshold must be a whole number from 1, but 1.5 was found"),
         ({"threshold": True}, "threshold must be a whole number from 1, but True was found"),
-        ({"repeat": "never"}, "repeat must be of every, once, always, but 'never' was found"),
+        ({"repeat": "never"}, "repeat must be one of every, once, always, but 'never' was found"),
         ({"cooldown": -1}, "cooldown must be seconds from 0, but -1 was found"),
         ({"cooldown": float("nan")}, "cooldown must be seconds from 0, but nan was found"),
     ],

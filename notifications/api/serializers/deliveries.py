@@ -32,7 +32,7 @@ class DeliverySerializer(AnswerSerializer):
     channel = serializers.CharField(source="kind", help_text="Kind of the channel.")
     event = serializers.ChoiceField(Event.values)
     state = serializers.ChoiceField(State.values)
-    count = serializers.IntegerField(min_value=0, help_text="Messages that a suppressed one stands for.")
+    count = serializers.IntegerField(min_value=0, help_text="Number of suppressed messages in this delivery.")
     streak = serializers.IntegerField(allow_null=True, help_text=STREAK)
     repeats = serializers.IntegerField(allow_null=True, help_text=REPEATS)
     attempts = serializers.IntegerField(min_value=0)

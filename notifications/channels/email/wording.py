@@ -20,20 +20,20 @@ TEMPLATES: Mapping[Code, str | Plural] = {
     Code.MAIL_SERVER_FAILED: gettext_noop("mail server %(host)s: %(why)s"),
     Code.MAIL_SERVER_SLOW: gettext_noop("the mail server did not finish within %(seconds)s"),
     Code.MAIL_NOT_WRITTEN: gettext_noop("the mail cannot be written: %(error)s"),
-    Code.NO_MAIL_REPLY: gettext_noop("its reply is not that of a mail server"),
+    Code.NO_MAIL_REPLY: gettext_noop("its reply is not from a mail server"),
     Code.LOGIN_NOT_ASCII: gettext_noop("%(name)s must have ASCII characters only to log in; it has others"),
     Code.SEE_MAIL_HOST: gettext_noop("see EMAIL_HOST and EMAIL_PORT"),
     Code.SET_MAIL_SSL: gettext_noop(
-        "at a port that begins with encryption (465) set EMAIL_USE_SSL=1, EMAIL_USE_TLS=0; see EMAIL_PORT"
+        "for implicit TLS (port 465) set EMAIL_USE_SSL=1, EMAIL_USE_TLS=0; see EMAIL_PORT"
     ),
     Code.SET_MAIL_TLS: gettext_noop(
-        "where encryption begins after connecting (587) set EMAIL_USE_TLS=1, EMAIL_USE_SSL=0; see EMAIL_PORT"
+        "for STARTTLS (port 587) set EMAIL_USE_TLS=1, EMAIL_USE_SSL=0; see EMAIL_PORT"
     ),
     Code.NO_MAIL_STARTTLS: gettext_noop(
-        "set EMAIL_USE_TLS=0, or EMAIL_PORT to one with STARTTLS, mostly 587"
+        "set EMAIL_USE_TLS=0, or EMAIL_PORT to a port with STARTTLS, usually 587"
     ),
     Code.SEE_MAIL_CERTIFICATE: gettext_noop(
-        "EMAIL_HOST must be a name in its certificate, and SSL_CERT_FILE must name who signed it"
+        "EMAIL_HOST must be a name in its certificate, and SSL_CERT_FILE must contain the issuer"
     ),
     Code.NO_MAIL_LOGIN: gettext_noop(
         "leave EMAIL_HOST_USER and EMAIL_HOST_PASSWORD empty, or encrypt first with EMAIL_USE_TLS=1"

@@ -17,7 +17,7 @@ from scheduler.management.base import DatabaseCommand
 class Command(DatabaseCommand):
     """Exits with 1 when a channel fails."""
 
-    help = "Send a test message to each channel of a notification rule and print what became of it."
+    help = "Send a test message to each channel of a notification rule and print the results."
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Add the argument."""

@@ -16,7 +16,7 @@ from scheduler.api.serializers.fields import (
 from scheduler.api.serializers.pages import CursorPageSerializer
 from scheduler.choices import Status, Trigger
 
-SLOTS = "For how many slots in a row the record stands, when they were skipped or missed."
+SLOTS = "Number of consecutive skipped or missed slots in this record."
 
 
 class ExecutionSerializer(AnswerSerializer):
@@ -54,7 +54,7 @@ class ExecutionPageSerializer(CursorPageSerializer):
 class ExecuteRequestSerializer(BodySerializer):
     """How to run a task now."""
 
-    downstream = TrueOrFalse(default=True, help_text="Whether what follows starts as well.")
+    downstream = TrueOrFalse(default=True, help_text="Whether downstream tasks start as well.")
 
 
 class ExecuteAnswerSerializer(AnswerSerializer):
@@ -70,7 +70,7 @@ class LogPartSerializer(AnswerSerializer):
 
     execution_id = serializers.IntegerField()
     offset = serializers.IntegerField(min_value=0, help_text="First byte of the true stream in this part.")
-    next_offset = serializers.IntegerField(min_value=0, help_text="Where the next part begins.")
+    next_offset = serializers.IntegerField(min_value=0, help_text="First byte of the next part.")
     text = serializers.CharField()
     size = serializers.IntegerField(min_value=0, help_text="Bytes of output so far.")
     omitted = serializers.IntegerField(min_value=0, help_text="Bytes of this part that were not kept.")

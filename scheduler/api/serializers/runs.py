@@ -28,7 +28,9 @@ class RunSerializer(AnswerSerializer):
     run_id = serializers.IntegerField(source="pk")
     status = serializers.ChoiceField(RunStatus.values, help_text="Derived from the outcomes in it.")
     trigger = serializers.ChoiceField(Trigger.values)
-    task_id = serializers.CharField(source="first_task.task_id", help_text="The task that it began with.")
+    task_id = serializers.CharField(
+        source="first_task.task_id", help_text="The task with which the run started."
+    )
     created_at = InstantField()
     created_by = UsernameField(allow_null=True)
     finished_at = InstantField(allow_null=True)

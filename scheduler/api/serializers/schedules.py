@@ -21,7 +21,7 @@ class CronRequestSerializer(BodySerializer):
     """A schedule to be checked."""
 
     expression = Text(help_text="Such as */15 8-18 * * mon-fri.")
-    timezone = Text(default="", help_text="Such as Asia/Shanghai; empty is that of the installation.")
+    timezone = Text(default="", help_text="Such as Asia/Shanghai; empty: the server default.")
 
 
 class CronAnswerSerializer(AnswerSerializer):

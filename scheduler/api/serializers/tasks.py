@@ -29,7 +29,7 @@ from scheduler.task_mapping import task_to_spec
 from scheduler.wording.schedules import describe_schedule
 
 SCHEDULE_ERROR = "Why the schedule cannot be followed."
-FOLDER_ERROR = "Why it would not start for want of its folder: after it was renamed, say."
+FOLDER_ERROR = "Why the task would not start: its folder is missing, for example after it was renamed."
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ class Command(DatabaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare the options."""
-        parser.add_argument("path", help="The file to make; it must not be there.")
+        parser.add_argument("path", help="The file to create; it must not exist.")
 
     def handle(self, *args: Any, path: str, **options: Any) -> None:
         """Write the copy.
@@ -32,7 +32,7 @@ class Command(DatabaseCommand):
         try:
             os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         except FileExistsError as error:
-            raise CommandError(f"{path} is there already and is not overwritten") from error
+            raise CommandError(f"{path} already exists and is not overwritten") from error
         except (OSError, ValueError) as error:
             raise CommandError(
                 f"{path} cannot be written: {getattr(error, 'strerror', None) or error}"

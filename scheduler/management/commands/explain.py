@@ -16,7 +16,7 @@ from scheduler.wording.reasons import told
 class Command(DatabaseCommand):
     """Prints one sentence a line."""
 
-    help = "Tell why a task ran, why it does not run, and what it waits for."
+    help = "Explain why a task ran, why it does not run, and what it waits for."
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare the argument."""

@@ -21,7 +21,9 @@ class Command(DatabaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare the arguments."""
-        parser.add_argument("path", nargs="?", default="-", help="Where to; “-” or nothing: standard output.")
+        parser.add_argument(
+            "path", nargs="?", default="-", help="Target file; “-” or omitted: standard output."
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Write."""
@@ -46,7 +48,7 @@ def _write_whole(path: Path, text: str) -> None:
         ValueError: it is not a regular file.
     """
     if path.exists() and not path.is_file():
-        raise ValueError("it is no plain file")
+        raise ValueError("it is not a regular file")
     mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o600
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:

@@ -41,7 +41,7 @@ class Command(BaseCommand):
         try:
             made = make_first_admin()
         except ConflictError as error:
-            self.stderr.write(f"No admin account was made: {error}.")
+            self.stderr.write(f"No admin account was created: {error}.")
             return
         if made is not None:
             self.stdout.write("\n".join(_box(made)))

@@ -15,9 +15,7 @@ from scheduler.services import audit, limits
 class Command(DatabaseCommand):
     """Resets attempt counters."""
 
-    help = (
-        "Forget the wrong passwords, bad tokens and requests that were counted, so that nobody has to wait."
-    )
+    help = "Reset the counters of wrong passwords, invalid tokens and requests, which ends all waiting times."
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare the argument."""

@@ -6,7 +6,7 @@
   const units = [["day", 86400], ["hour", 3600], ["minute", 60]];
 
   function text(name, values) {
-    words = words || JSON.parse(document.getElementById("s-times").textContent);
+    words = words || JSON.parse(document.getElementById("s-times").dataset.words);
     return words[name].replace(/%\((\w+)\)(0?)(\d?)[ds]/g, (_all, key, zero, width) =>
       String(values[key]).padStart(Number(width), zero || " "));
   }

@@ -25,7 +25,7 @@ class Command(DatabaseCommand):
         """Add the arguments."""
         parser.add_argument("--days", type=int, default=28, help="Days of history (28).")
         parser.add_argument("--tasks", type=int, default=25, help="Number of tasks (25).")
-        parser.add_argument("--seed", type=int, default=1, help="The same number tells the same story (1).")
+        parser.add_argument("--seed", type=int, default=1, help="The same number creates the same data (1).")
         parser.add_argument(
             "--executions", type=int, help="Write so many plain executions instead, for measuring."
         )
