@@ -746,4 +746,7 @@ def test_secrets_of_a_task_are_masked_and_a_mask_that_comes_back_keeps_them(
     assert stored.env == {"PW": "hidden"} and stored.notify[0]["channels"][0]["secret"] == "s3cret"
     assert stored.notify[0]["channels"][0]["headers"] == {"X-Team": "ops"}
     assert "s3cret" not in json.dumps(shown) and "ops" not in json.dumps(shown["task_notify"])
-    assert refused.json()["errors"][0]["message"] == "OTHER is the mask of a secret, and none is stored here"
+    assert (
+        refused.json()["errors"][0]["message"]
+        == "OTHER is a mask, but no secret is stored here; enter the secret"
+    )

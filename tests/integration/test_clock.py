@@ -253,7 +253,7 @@ def test_the_system_page_tells_of_the_step(
     overview = admin_client.get(reverse("admin:index")).content.decode()
 
     assert said in html
-    words = "The clock was set back by about 2 h 00 m. A dispatcher rebuilds the plan."
+    words = "The clock was set back by about 2 h. A dispatcher rebuilds the plan."
     assert language != "en" or (words in html and words in overview)
 
 

@@ -159,7 +159,7 @@ def test_an_unknown_error_is_recorded_without_its_text(
 
     delivery.refresh_from_db()
     assert delivery.state == "pending"
-    assert delivery.reason == "the channel failed unexpectedly (RuntimeError); the log says more"
+    assert delivery.reason == "the channel failed unexpectedly (RuntimeError); see the server log"
 
 
 def test_a_message_that_cannot_be_composed_has_failed(

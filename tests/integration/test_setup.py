@@ -169,7 +169,7 @@ def test_commands_say_so_before_setup_was_run(tmp_path: Path) -> None:
 
     assert code == 1
     assert re.fullmatch(
-        r"CommandError: the database lacks \d+ migrations of this version; run: python manage.py setup\n",
+        r"CommandError: \d+ migrations are missing in the database; run: python manage.py setup\n",
         said,
     )
 
