@@ -208,7 +208,7 @@ def test_a_robot_that_refuses_with_status_200_is_a_failure(
     [
         ("slack://notenough", "slack://•••••• is not an Apprise URL: An invalid Slack"),
         ("tgram://hush", "tgram://•••••• is not an Apprise URL: Unparseable"),
-        ("https://hooks.example.org/hush", "https://•••••• is not an Apprise URL; use a webhook channel for your own belongs to"),
+        ("https://hooks.example.org/hush", "https://•••••• is not an Apprise URL; use a webhook channel for your own web address"),
         ("https://oapi.dingtalk.com/robot/send?access_token=hush", "https://•••••• is not an Apprise URL; for DingTalk use dingtalk://ACCESS_TOKEN"),
         ("https://open.feishu.cn/open-apis/bot/v2/hook/hush", "https://•••••• is not an Apprise URL; for Feishu use feishu://TOKEN"),
         ("https://api.telegram.org/bot1:hush/sendMessage", "https://•••••• is not an Apprise URL; for Telegram use tgram://BOT_TOKEN/CHAT_ID"),

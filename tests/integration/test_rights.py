@@ -179,7 +179,7 @@ def test_password_of_the_last_owner_cannot_be_taken_away(owner: User) -> None:
 
 def test_last_owner_stays_whatever_code_tries(owner: User) -> None:
     owner.is_active = False
-    with pytest.raises(LastOwnerError, match="the last owner .+ cannot be removed"):
+    with pytest.raises(LastOwnerError, match=r"the last owner .+ cannot be removed"):
         owner.save()
     with pytest.raises(LastOwnerError), transaction.atomic():
         User.objects.get(pk=owner.pk).delete()
