@@ -99,6 +99,7 @@ NO_PAGES = {
     "admin:scheduler_task_run": "an act",
     "admin:scheduler_task_pause": "an act",
     "admin:scheduler_task_resume": "an act",
+    "admin:scheduler_task_accept_days": "an act",
     "admin:scheduler_execution_count_as_technical": "an act",
     "admin:app_list": "a list of models that nothing links to",
     "set_language": "an act",

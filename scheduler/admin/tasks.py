@@ -21,7 +21,7 @@ from scheduler.choices import Status, Trigger
 from scheduler.exceptions import ConflictError
 from scheduler.forms.task import TaskForm
 from scheduler.models import Execution, Task
-from scheduler.services import runs, tasks
+from scheduler.services import rescheduling, runs, tasks
 from scheduler.services.configuration import shared_config
 from scheduler.services.folders import folder_error
 from scheduler.views import cards
@@ -124,6 +124,7 @@ class TaskAdmin(SiteModelAdmin):
             path("<int:pk>/executions/", site(history), name="scheduler_task_history_list"),
             path("<int:pk>/run/", site(require_POST(self.run_one)), name="scheduler_task_run"),
             path("<int:pk>/pause/", site(require_POST(self.pause)), name="scheduler_task_pause"),
+            path("<int:pk>/days/", site(require_POST(self.accept_days)), name="scheduler_task_accept_days"),
             path("<int:pk>/restore/", site(restore), name="scheduler_task_restore"),
             path("<int:pk>/resume/", site(require_POST(self.resume)), name="scheduler_task_resume"),
         ]
@@ -157,6 +158,13 @@ class TaskAdmin(SiteModelAdmin):
     def resume(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Switch the schedule of one task on."""
         return self._switch(request, pk, enabled=True)
+
+    def accept_days(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Stop naming the days of one task that an upgrade changed."""
+        if not self.has_change_permission(request):
+            raise PermissionDenied
+        rescheduling.accept_changed_days(get_object_or_404(Task, pk=pk))
+        return go_back(request)
 
     def _switch(self, request: HttpRequest, pk: int, *, enabled: bool) -> HttpResponse:
         if not self.has_run_permission(request):

@@ -74,7 +74,7 @@ class CronRule:
         weekdays: 0 is Sunday.
         nth: weekday to its occurrences in the month, from 1; 0 means the last one.
         nearest: the day whose nearest weekday is meant.
-        is_either_day: both day fields are restricted, so that either may match (POSIX).
+        is_either_day: a day matches if it matches either day field; otherwise it must match both.
         is_fixed: fewer than all 24 hours are named.
     """
 
@@ -100,7 +100,7 @@ def read_cron(expression: str) -> CronRule:
     Raises:
         InvalidScheduleError: names the field, the value and the allowed values.
     """
-    fields = _split(expression)
+    fields = split_cron(expression)
     for name, value in zip(FIELDS, fields, strict=True):
         _check_field(expression, name, value)
     _check_day_fields(expression, fields)
@@ -112,8 +112,12 @@ def read_cron(expression: str) -> CronRule:
     return rule
 
 
-def _split(expression: str) -> list[str]:
-    """Return the six fields of an expression, seconds first."""
+def split_cron(expression: str) -> list[str]:
+    """Return the six fields of an expression in lower case, seconds first.
+
+    Raises:
+        InvalidScheduleError: it has another number of fields, or characters that no field has.
+    """
     if len(expression) > LONGEST:
         raise InvalidScheduleError(
             Reason(Code.SCHEDULE_TOO_LONG, {"number": len(expression), "most": LONGEST})
@@ -229,9 +233,18 @@ def _expand(expression: str, fields: list[str]) -> CronRule:
         weekdays=frozenset(_numbers(weekdays, 0, 6)),
         nth={int(day): frozenset(0 if n == LAST else int(n) for n in which) for day, which in nth.items()},
         nearest=int(fields[3][:-1]) if fields[3].endswith("w") else None,
-        is_either_day=days[0] != "*" and weekdays[0] != "*",
+        is_either_day=not (begins_with_star(fields[3]) or begins_with_star(fields[5])),
         is_fixed=len(named_hours) < 24,
     )
+
+
+def begins_with_star(field: str) -> bool:
+    """Return whether a day field joins the other one by AND: it begins with ``*``, as in ``*/2``, or is ``?``.
+
+    Source: entry.c of Debian's cron sets DOM_STAR and DOW_STAR by the first character of a field; with either, a day
+    must match both fields, else either field.
+    """
+    return field.startswith(("*", "?"))
 
 
 def _numbers(values: list[Any], lowest: int, highest: int) -> tuple[int, ...]:

@@ -55,7 +55,7 @@ class TransitionEffect:
 def parse_schedule(expression: str, timezone: str) -> Schedule:
     """Return the schedule for a cron expression of five fields, six with seconds first, or an alias.
 
-    Day of month and day of week follow POSIX: if both are restricted, either matches.
+    Day of month and day of week are joined as in Debian's cron; see `cron.begins_with_star`.
 
     Raises:
         InvalidScheduleError: names the value and the allowed values.

@@ -113,6 +113,8 @@ class Task(models.Model):
     has_folder = models.BooleanField(default=False, editable=False)
     next_run_at = models.DateTimeField(_("next run"), null=True, blank=True, editable=False)
     schedule_error = models.TextField(_("schedule error"), blank=True, default="", editable=False)
+    #: when an upgrade joined its day fields otherwise; None once that was read or the schedule edited
+    days_changed_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
     updated_at = models.DateTimeField(_("changed"), auto_now=True)
     deleted_at = models.DateTimeField(null=True, blank=True, editable=False)

@@ -89,6 +89,11 @@ def first_slot(task: Task, now: datetime) -> datetime | None:
     return next_slot(parse_schedule(task.schedule, task.zone), now)
 
 
+def accept_changed_days(task: Task) -> None:
+    """Stop naming the days of `task` that an upgrade changed."""
+    Task.objects.filter(pk=task.pk).update(days_changed_at=None)
+
+
 def follow_zones(now: datetime) -> int:
     """Recompute the next slots of tasks after a possible zone change; return how many moved.
 

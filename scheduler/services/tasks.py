@@ -166,6 +166,8 @@ def write_definitions(
         # A new task with the id of a deleted one restores its row and history.
         task = (rows.get(d.task.pk) if d.task else revivable.get(d.spec["task_id"])) or Task()
         is_rescheduled = task.pk is None or task.deleted_at is not None or has_new_slots(task, d.spec)
+        if task.schedule != d.spec["task_schedule"]:
+            task.days_changed_at = None
         apply_spec(task, d.spec)
         task.has_folder = (task.has_folder and task.deleted_at is None) or has_folder(task.task_id)
         task.deleted_at = None
@@ -173,7 +175,8 @@ def write_definitions(
             task.next_run_at = first_slot(task, max(now, until.get(task.pk or 0, now)))
             task.schedule_error = ""
         tasks.append(task)
-    attributes = [*FIELDS.values(), "next_run_at", "schedule_error", "has_folder", "deleted_at", "updated_at"]
+    own = ["next_run_at", "schedule_error", "days_changed_at", "has_folder", "deleted_at", "updated_at"]
+    attributes = [*FIELDS.values(), *own]
     for task in tasks:
         task.updated_at = now
     old = [task for task in tasks if task.pk is not None]

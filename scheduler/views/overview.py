@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -28,6 +29,7 @@ from scheduler.selectors.tasks import failing_tasks, next_up
 from scheduler.templatetags.scheduler_site import bytes_text
 from scheduler.views.extension_points import collect, overview_attention
 from scheduler.views.shell import known_failing_pks, live_part, now, query
+from scheduler.wording.changed_days import tasks_with_changed_days
 from scheduler.wording.times import axis_time, sentence_duration
 
 SPAN, WIDTH = timedelta(hours=24), timedelta(minutes=30)
@@ -69,6 +71,7 @@ def _read(request: HttpRequest) -> dict[str, Any]:
         "failing": list(failing_tasks(failing)),
         "concerns": [c for some in collect(overview_attention, request, now=present) for c in some],
         "broken": list(Task.objects.exclude(schedule_error="")[:10]),
+        "moved": [task for task, _days in islice(tasks_with_changed_days(present), 10)],
         "waiting": list(_waiting(present)),
         "stuck": [row for row in running if _is_stuck(row, usual.get(row.task_id), present)],
     }

@@ -31,6 +31,7 @@ from scheduler.views.cards import task_cards
 from scheduler.views.extension_points import collect, task_page_cards
 from scheduler.views.graph import task_graph
 from scheduler.views.shell import now, page, require
+from scheduler.wording.changed_days import days_of
 from scheduler.wording.explanations import explain
 from scheduler.wording.times import axis_day, exact_instant, list_duration, sentence_duration
 
@@ -71,6 +72,7 @@ def task_page(request: HttpRequest, pk: int) -> HttpResponse:
         "configuration": json.dumps(spec, ensure_ascii=False, indent=2),
         "changes": _changes(task, shows_env),
         "cards": list(collect(task_page_cards, request, task=task)),
+        "changed_days": days_of(task, present),
         "may_run": request.user.has_perm("scheduler.run_task"),
         "may_change": shows_env,
         "may_delete": request.user.has_perm("scheduler.delete_task"),

@@ -36,6 +36,16 @@ TEMPLATES: Mapping[Code, str | Plural] = {
     Code.IS_DELETED: gettext_noop("It was deleted."),
     Code.IS_DISABLED: gettext_noop("Paused: its schedule is ignored and runs skip it."),
     Code.SCHEDULE_BROKEN: gettext_noop("Its schedule cannot be followed: %(why)s."),
+    Code.DAYS_CHANGED: gettext_noop(
+        "An upgrade changed the days of its schedule: day of month and day of week must both match if one of them "
+        "begins with *, as in cron; otherwise either may. In %(span)s days: %(changes)s."
+    ),
+    Code.DAYS_DROPPED: Plural(
+        gettext_noop("1 day no longer (%(days)s)"), gettext_noop("%(number)s days no longer (%(days)s)")
+    ),
+    Code.DAYS_ADDED: Plural(
+        gettext_noop("1 day in addition (%(days)s)"), gettext_noop("%(number)s days in addition (%(days)s)")
+    ),
     Code.WOULD_NOT_START: gettext_noop("It would not start: %(why)s."),
     Code.IS_RUNNING: gettext_noop("Execution %(execution)s is running in run %(run)s."),
     Code.RETRY_WAITS: gettext_noop("Attempt %(attempt)s in run %(run)s waits until %(at)s."),

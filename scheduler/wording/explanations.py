@@ -16,6 +16,7 @@ from scheduler.models import Execution, Task, TaskDependency, TaskRevision
 from scheduler.selectors.run_states import waiting_in_runs
 from scheduler.selectors.upstreams import outside_states
 from scheduler.services.folders import folder_error
+from scheduler.wording.changed_days import days_of, days_reason
 from scheduler.wording.task_status import schedule_reason
 
 SHOWN_RUNS = 20
@@ -66,7 +67,7 @@ def explain(task: Task, *, now: datetime) -> Explanation:
         ran = rows.filter(started_at__isnull=False).exclude(pk=latest.pk).newest_first().first()
         if ran is not None:
             told.last += _last(ran, zone)
-    told.now = [*_state(task), *_active(task, zone, now)]
+    told.now = [*_state(task), *_changed_days(task, now), *_active(task, zone, now)]
     told.upstreams = _upstreams(task)
     told.now += _waits(task, told.upstreams, zone)
     told.now += _removed(task, zone)
@@ -135,6 +136,11 @@ def _state(task: Task) -> list[Reason]:
     if missing:
         said.append(Reason(Said.WOULD_NOT_START, {"why": missing}))
     return said
+
+
+def _changed_days(task: Task, now: datetime) -> list[Reason]:
+    found = days_of(task, now)
+    return [] if found is None else [days_reason(found)]
 
 
 def _active(task: Task, zone: ZoneInfo, now: datetime) -> list[Reason]:

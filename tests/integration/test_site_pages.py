@@ -356,7 +356,7 @@ def test_every_page_of_the_shell_can_ask_note_and_say_that_the_connection_is_awa
 @pytest.mark.parametrize(
     ("name", "most"),
     [
-        ("index", 22),
+        ("index", 23),
         ("scheduler_task_changelist", 10),
         ("scheduler_timeline", 8),
         ("scheduler_system", 20),  # PostgreSQL is asked for the size of the database

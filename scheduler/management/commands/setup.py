@@ -15,10 +15,11 @@ from scheduler.exceptions import ConflictError
 from scheduler.models import Task
 from scheduler.services.accounts import FirstAdmin, make_first_admin, make_roles
 from scheduler.services.configuration import apply_import
+from scheduler.wording.changed_days import days_reason, tasks_with_changed_days
 
 
 class Command(BaseCommand):
-    """Migrates, creates roles and the first admin, and imports tasks/config.json if no task exists."""
+    """Migrates, names changed days, creates roles and the first admin, imports tasks/config.json if no task exists."""
 
     help = "Prepare the database, the roles, the first admin account and the first import."
 
@@ -33,9 +34,14 @@ class Command(BaseCommand):
         except DatabaseError as error:
             raise CommandError(f"the database cannot be used: {error}") from error
         make_roles()
+        self._name_changed_days()
         self._import_tasks()
         self._make_admin()
         self.stdout.write(f"The site: {settings.SITE_URL}/admin/")
+
+    def _name_changed_days(self) -> None:
+        for task, days in tasks_with_changed_days(datetime.now(UTC)):
+            self.stdout.write(f"note: {task.task_id} ({task.schedule}): {days_reason(days)}")
 
     def _make_admin(self) -> None:
         try:
