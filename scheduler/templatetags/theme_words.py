@@ -1,4 +1,4 @@
-"""Strings of the theme, which has no Chinese translation, listed for this project's catalogue."""
+"""Strings of the theme and of Django's admin whose Chinese is missing or not in the words of this site."""
 
 from django.utils.translation import gettext_noop
 
@@ -44,4 +44,22 @@ WORDS = (
     gettext_noop("Type to search"),
     gettext_noop("Unknown"),
     gettext_noop("Welcome back to"),
+    gettext_noop("Add %s"),
+    gettext_noop("Change %s"),
+    gettext_noop("View %s"),
+    gettext_noop("Select %s to change"),
+    gettext_noop("Select %s to view"),
+    gettext_noop("Change history: %s"),
+    gettext_noop("Delete selected %(verbose_name_plural)s"),
+    gettext_noop("Add another %(verbose_name)s"),
+    gettext_noop("Add another %(model)s"),
+    gettext_noop("Add %(name)s"),
+    gettext_noop("Filter"),
+    gettext_noop(" By %(filter_title)s "),
+    gettext_noop("Date"),
+    gettext_noop("Date:"),
+    gettext_noop("Show counts"),
+    gettext_noop("Hide counts"),
+    gettext_noop("superuser status"),
+    gettext_noop("Hold down “Control”, or “Command” on a Mac, to select more than one."),
 )

@@ -254,3 +254,25 @@ def test_a_log_on_a_page_says_in_chinese_what_was_left_out(chinese: Client, make
     pane = chinese.get(reverse("admin:scheduler_execution_log_pane", args=[execution.pk])).content.decode()
 
     assert all("[… 略去 10 字节 …]" in text for text in (page, part, pane))
+
+
+def test_titles_of_the_admin_have_no_spaces_within_chinese_words(
+    admin_client: Client, django_user_model: Any
+) -> None:
+    user = django_user_model.objects.create_user("bob")
+    admin_client.defaults["HTTP_ACCEPT_LANGUAGE"] = "zh-hans"
+    expected = {
+        reverse("admin:auth_user_changelist"): "用户",
+        reverse("admin:auth_user_add"): "新增用户",
+        reverse("admin:auth_group_add"): "新增组",
+        reverse("admin:auth_user_change", args=[user.pk]): "bob | 修改用户",
+        reverse("admin:auth_user_history", args=[user.pk]): "变更历史：bob",
+        reverse("admin:scheduler_auditevent_changelist"): "审计事件",
+    }
+
+    found = {}
+    for url in expected:
+        title = re.search(r"<title>(.*?)</title>", admin_client.get(url).content.decode(), re.DOTALL)
+        found[url] = "" if title is None else " ".join(title[1].split()).removesuffix(" | Schedsite")
+
+    assert found == expected
