@@ -6,15 +6,16 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+from django.apps import apps
 from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin as StockGroupAdmin
 from django.contrib.auth.admin import UserAdmin as StockUserAdmin
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import Group, Permission, User
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import path
+from django.utils.translation import gettext, gettext_noop, pgettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import pgettext, pgettext_lazy
 from django.views.decorators.http import require_POST
 from unfold.forms import UserChangeForm, UserCreationForm
 
@@ -41,6 +42,40 @@ ROLES = (
 def role_name(group: Group) -> str:
     """Return the translated name of a built-in role; other names unchanged."""
     return pgettext("role", group.name) if group.name else ""
+
+
+ACTS = {
+    "add": gettext_noop("Can add %(model)s"),
+    "change": gettext_noop("Can change %(model)s"),
+    "delete": gettext_noop("Can delete %(model)s"),
+    "view": gettext_noop("Can view %(model)s"),
+}
+OWN_ACTS = (
+    gettext_noop("Can cancel executions"),
+    gettext_noop("Can run, cancel, resume and pause tasks"),
+    gettext_noop("Can send deliveries again"),
+    gettext_noop("Can send test messages"),
+)
+NAMES_OF_MODELS = (
+    gettext_noop("attempt count"),
+    gettext_noop("bucket total"),
+    gettext_noop("clock step"),
+    gettext_noop("delivery count"),
+    gettext_noop("ended execution"),
+    gettext_noop("execution total"),
+    gettext_noop("task revision"),
+)
+
+
+def permission_name(permission: Permission) -> str:
+    """Return a permission with its app, in the language of the reader."""
+    kind = permission.content_type
+    model = kind.model_class()
+    act = ACTS.get(permission.codename.removesuffix(f"_{kind.model}"))
+    name = gettext(str(model._meta.verbose_name)) if model is not None else kind.model
+    what = gettext(permission.name) if act is None else gettext(act) % {"model": name}
+    app = apps.app_configs.get(kind.app_label)
+    return f"{gettext(str(app.verbose_name)) if app else kind.app_label} | {what}"
 
 
 @admin.register(ApiToken)
@@ -105,6 +140,7 @@ class UserAdmin(StockUserAdmin, SiteModelAdmin):  # type: ignore[type-arg]  # th
             setattr(field, "label_from_instance", role_name)  # noqa: B010 - it has no other hook
             field.queryset = field.queryset.filter(pk__in=grants.grantable_groups(request.user))
         if db_field.name == "user_permissions" and field is not None:
+            setattr(field, "label_from_instance", permission_name)  # noqa: B010 - it has no other hook
             field.queryset = field.queryset.filter(pk__in=grants.permissions_of(request.user))
         return field
 
@@ -175,6 +211,7 @@ class GroupAdmin(StockGroupAdmin, SiteModelAdmin):
         """Offer only permissions that the user has."""
         field: Any = super().formfield_for_manytomany(db_field, request, **kwargs)
         if db_field.name == "permissions" and field is not None and request is not None:
+            setattr(field, "label_from_instance", permission_name)  # noqa: B010 - it has no other hook
             field.queryset = field.queryset.filter(pk__in=grants.permissions_of(request.user))
         return field
 

@@ -276,3 +276,13 @@ def test_titles_of_the_admin_have_no_spaces_within_chinese_words(
         found[url] = "" if title is None else " ".join(title[1].split()).removesuffix(" | Schedsite")
 
     assert found == expected
+
+
+def test_permissions_are_said_in_chinese(admin_client: Client) -> None:
+    admin_client.defaults["HTTP_ACCEPT_LANGUAGE"] = "zh-hans"
+
+    page = admin_client.get(reverse("admin:auth_group_add")).content.decode()
+    options = [" ".join(text.split()) for text in re.findall(r"<option value=\"\d+\"[^>]*>([^<]*)", page)]
+
+    assert {"调度器 | 可运行、取消、恢复和暂停任务", "认证和授权 | 可新增用户"} <= set(options)
+    assert [text for text in options if re.search("Can |[a-z]{4,}", text)] == []
