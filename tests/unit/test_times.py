@@ -28,6 +28,7 @@ OTHERS = {
     "scheduler/views/overview.py": "the key of a cache, and an address",
     "scheduler/views/timeline.py": "an address",
     "scheduler/views/schedule_hint.py": "a day",
+    "scheduler/wording/changed_days.py": "days",
     "scheduler/models/session_store.py": "stored in a session",
     "notifications/services/delivery_rows.py": "keys of deliveries",
     "scheduler/processes/foreman.py": "lines of a log",
