@@ -24,7 +24,6 @@ from scheduler.models import Execution, Task
 from scheduler.services import rescheduling, runs, tasks
 from scheduler.services.configuration import shared_config
 from scheduler.services.folders import folder_error
-from scheduler.views import cards
 from scheduler.views.graph import graph
 from scheduler.views.history import history
 from scheduler.views.import_export import export_page, import_page
@@ -35,6 +34,7 @@ from scheduler.views.schedule_hint import schedule_hint
 from scheduler.views.shell import is_htmx
 from scheduler.views.system import system
 from scheduler.views.task import task_page
+from scheduler.views.tasks import card_part, task_list
 from scheduler.views.timeline import timeline
 from scheduler.wording.reasons import told, told_error
 
@@ -43,7 +43,7 @@ NOTES = 10  # of tasks that were deleted together
 
 @admin.register(Task)
 class TaskAdmin(SiteModelAdmin):
-    """Tasks. The list is `views/cards.py`, with the admin's actions; `list_display` is seen only in popups."""
+    """Tasks. The list is `views/tasks.py`, with the admin's actions; `list_display` is seen only in popups."""
 
     form = TaskForm
     list_display = ["task_id", "name"]
@@ -75,7 +75,7 @@ class TaskAdmin(SiteModelAdmin):
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """Show the list, or apply an action to the selected tasks."""
         if request.method != "POST" and "_popup" not in request.GET:
-            return cards.task_list(request)
+            return task_list(request)
         if request.method == "POST":
             # The admin would reject our filters; it redirects to the original URL.
             request.GET = QueryDict()
@@ -186,7 +186,7 @@ class TaskAdmin(SiteModelAdmin):
             "link": link,
             "level": "warning" if level == messages.WARNING else "success",
         }
-        return trigger_client_event(cards.card_part(request, task), "schedsite:note", note)
+        return trigger_client_event(card_part(request, task), "schedsite:note", note)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """Save through the service."""

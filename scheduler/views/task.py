@@ -27,10 +27,10 @@ from scheduler.selectors.graphs import current_graph
 from scheduler.selectors.statistics import RunSample, TaskStatistics, by_hour_of_week, task_statistics
 from scheduler.services.configuration import upcoming
 from scheduler.task_mapping import task_to_spec
-from scheduler.views.cards import task_cards
 from scheduler.views.extension_points import collect, task_page_cards
 from scheduler.views.graph import task_graph
 from scheduler.views.shell import now, page, require
+from scheduler.views.tasks import task_cards
 from scheduler.wording.changed_days import days_of
 from scheduler.wording.explanations import explain
 from scheduler.wording.times import axis_day, exact_instant, list_duration, sentence_duration

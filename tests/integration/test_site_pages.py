@@ -232,7 +232,7 @@ def test_a_page_that_meets_a_busy_database_asks_again_by_itself(
     def fail(*args: Any, **kwargs: Any) -> None:
         raise OperationalError("database is locked")
 
-    monkeypatch.setattr("scheduler.views.cards.find_tasks", fail)
+    monkeypatch.setattr("scheduler.views.tasks.find_tasks", fail)
 
     response = site.get(reverse("admin:scheduler_task_changelist"))
 
