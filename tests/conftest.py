@@ -74,7 +74,7 @@ def own_folders(settings: Any, tmp_path: Path) -> None:
 def no_kept_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     """Forget what a process keeps of its database and of the last reader."""
     monkeypatch.setattr(
-        "scheduler.views.shell.FAILING_KEPT", None
+        "scheduler.views.frame.FAILING_KEPT", None
     )  # nothing ends while a test counts queries
     forget_kept_rows()
 

@@ -25,8 +25,8 @@ from scheduler.selectors.keyset import BadCursorError, KeysetPage
 from scheduler.services.limits import Scope as LimitScope
 from scheduler.services.origin import origin_of
 from scheduler.services.rates import count_request
+from scheduler.views.frame import choice, key_in, live_part, now, page, query, text_of
 from scheduler.views.login import said_wait
-from scheduler.views.shell import choice, key_in, live_part, now, page, query, text_of
 from scheduler.wording.reasons import told_error
 
 PAGE = 30

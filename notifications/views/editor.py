@@ -38,8 +38,8 @@ from scheduler.models import Task
 from scheduler.services.limits import Scope as LimitScope
 from scheduler.services.origin import origin_of
 from scheduler.services.rates import count_request
+from scheduler.views.frame import key_in, now, page, text_of
 from scheduler.views.login import said_wait
-from scheduler.views.shell import key_in, now, page, text_of
 from scheduler.wording.reasons import told_error
 
 REHEARSED_DAYS = 30

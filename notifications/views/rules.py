@@ -27,7 +27,7 @@ from scheduler.admin.requests import go_back
 from scheduler.config_file import ConfigError
 from scheduler.exceptions import ConflictError
 from scheduler.models import Task
-from scheduler.views.shell import choice, now, page, query, text_of, whole_number
+from scheduler.views.frame import choice, now, page, query, text_of, whole_number
 from scheduler.wording.reasons import told, told_error
 
 PAGE = 30

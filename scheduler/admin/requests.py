@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponseRedirect, QueryDict
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
-from scheduler.views.shell import key_in
+from scheduler.views.frame import key_in
 
 
 def now() -> datetime:

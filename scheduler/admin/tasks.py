@@ -24,6 +24,7 @@ from scheduler.models import Execution, Task
 from scheduler.services import rescheduling, runs, tasks
 from scheduler.services.configuration import shared_config
 from scheduler.services.folders import folder_error
+from scheduler.views.frame import is_htmx
 from scheduler.views.graph import graph
 from scheduler.views.history import history
 from scheduler.views.import_export import export_page, import_page
@@ -31,7 +32,6 @@ from scheduler.views.new_task import new_task
 from scheduler.views.overview import overview_part
 from scheduler.views.restore import deleted_note, restore
 from scheduler.views.schedule_hint import schedule_hint
-from scheduler.views.shell import is_htmx
 from scheduler.views.system import system
 from scheduler.views.task import task_page
 from scheduler.views.tasks import card_part, task_list

@@ -18,8 +18,8 @@ from scheduler.selectors.logs import read_log, read_log_bytes
 from scheduler.selectors.statistics import last_lines, same_failures, typical
 from scheduler.services.runs import is_resumable
 from scheduler.views.extension_points import collect, execution_page_cards
+from scheduler.views.frame import live_part, page, query, require, whole_number
 from scheduler.views.hints import hints_of
-from scheduler.views.shell import live_part, page, query, require, whole_number
 
 FIRST_BYTES = 65_536
 PART_BYTES = 262_144

@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy
 from scheduler.choices import Status, Trigger
 from scheduler.models import Execution, Task
 from scheduler.selectors.keyset import BadCursorError, KeysetPage
-from scheduler.views.shell import choice, key_in, live_part, now, page, query, require, text_of
+from scheduler.views.frame import choice, key_in, live_part, now, page, query, require, text_of
 
 PAGE = 30
 TRIGGERS = (Trigger.SCHEDULE, Trigger.MANUAL, Trigger.API, Trigger.DEPENDENCY, Trigger.RETRY)  # in use

@@ -20,7 +20,7 @@ from scheduler.engine.zones import display_zone
 from scheduler.models import Execution, Task
 from scheduler.selectors.graphs import GraphNode, current_graph, graph_nodes, unconnected_tasks
 from scheduler.selectors.tasks import find_tasks
-from scheduler.views.shell import choice, live_part, now, page, query, require, text_of, whole_number
+from scheduler.views.frame import choice, live_part, now, page, query, require, text_of, whole_number
 from scheduler.views.tasks import tag_links
 from scheduler.wording.times import exact_instant, since_instant
 

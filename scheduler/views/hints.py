@@ -17,7 +17,7 @@ from scheduler.engine.exit_codes import outcome_named
 from scheduler.engine.log_ends import missing_module, uncaught_exception
 from scheduler.models import Execution
 from scheduler.services.tasks import set_outcome_of_exit
-from scheduler.views.shell import now, require
+from scheduler.views.frame import now, require
 
 UNCAUGHT = 1  # exit code of Python after an uncaught exception
 

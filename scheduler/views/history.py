@@ -16,7 +16,7 @@ from scheduler.selectors.keyset import BadCursorError, KeysetPage
 from scheduler.selectors.logs import read_log
 from scheduler.selectors.statistics import DurationPercentiles, typical
 from scheduler.views.execution import left_out
-from scheduler.views.shell import choice, is_htmx, page, query, require
+from scheduler.views.frame import choice, is_htmx, page, query, require
 
 PAGE = 20
 PANE_BYTES = 32_768

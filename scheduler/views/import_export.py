@@ -26,7 +26,7 @@ from scheduler.services.configuration import (
     shared_config,
     stored_specs,
 )
-from scheduler.views.shell import now, page, require, text_of
+from scheduler.views.frame import now, page, require, text_of
 from scheduler.wording.import_plan import plan_lines
 from scheduler.wording.reasons import told
 

@@ -18,7 +18,7 @@ from scheduler.forms.fields import TagsField
 from scheduler.forms.task import field_of, plain, told_beside
 from scheduler.models import Task
 from scheduler.services.scripts import COMMANDS, FILES, TEXTS, create_from_template
-from scheduler.views.shell import now, page, require
+from scheduler.views.frame import now, page, require
 from scheduler.wording.reasons import told_error
 
 

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 
 from scheduler.services.origin import origin_of
 from scheduler.services.tokens import LONGEST_DAYS, LONGEST_NAME, create_token
-from scheduler.views.shell import now, page, require
+from scheduler.views.frame import now, page, require
 
 USED = "used_token_forms"
 USED_KEPT = 50

@@ -28,7 +28,7 @@ from scheduler.selectors.storage import FULL
 from scheduler.selectors.tasks import failing_tasks, next_up
 from scheduler.templatetags.scheduler_site import bytes_text
 from scheduler.views.extension_points import collect, overview_attention
-from scheduler.views.shell import known_failing_pks, live_part, now, query
+from scheduler.views.frame import known_failing_pks, live_part, now, query
 from scheduler.wording.changed_days import tasks_with_changed_days
 from scheduler.wording.times import axis_time, sentence_duration
 

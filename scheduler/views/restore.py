@@ -17,7 +17,7 @@ from scheduler.config_file import ConfigError
 from scheduler.exceptions import ConflictError
 from scheduler.models import Task
 from scheduler.services import tasks
-from scheduler.views.shell import now, page, require
+from scheduler.views.frame import now, page, require
 from scheduler.wording.reasons import told, told_error
 
 

@@ -16,7 +16,7 @@ from scheduler.choices import Trigger
 from scheduler.exceptions import ConflictError
 from scheduler.models import Execution
 from scheduler.services import runs
-from scheduler.views.shell import is_htmx, page, require
+from scheduler.views.frame import is_htmx, page, require
 from scheduler.wording.reasons import told_error
 
 

@@ -26,8 +26,8 @@ from scheduler.selectors.keyset import BadCursorError, KeysetPage
 from scheduler.selectors.run_graphs import Place, run_graph
 from scheduler.selectors.tasks import find_tasks
 from scheduler.services.runs import is_resumable
+from scheduler.views.frame import choice, live_part, now, page, query, require, text_of
 from scheduler.views.graph import MOST_TASKS
-from scheduler.views.shell import choice, live_part, now, page, query, require, text_of
 from scheduler.wording.reasons import told
 from scheduler.wording.times import exact_instant, list_duration
 

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from scheduler.engine.schedules import TransitionEffect, describe_transitions, iterate_slots, parse_schedule
 from scheduler.exceptions import InvalidScheduleError
 from scheduler.templatetags.scheduler_site import language_of_schedules
-from scheduler.views.shell import now, require
+from scheduler.views.frame import now, require
 from scheduler.wording.reasons import told_error
 from scheduler.wording.schedules import describe_schedule
 from scheduler.wording.times import time_with_zone

@@ -16,7 +16,7 @@ from django.utils.translation import pgettext
 from scheduler.models import AccountSession
 from scheduler.services import sessions
 from scheduler.services.origin import origin_of
-from scheduler.views.shell import now, page
+from scheduler.views.frame import now, page
 
 SHOWN = 200
 

@@ -22,8 +22,8 @@ from scheduler.models import ClockStep, Process
 from scheduler.selectors import statistics
 from scheduler.selectors.health import health
 from scheduler.services.clock import held_until
+from scheduler.views.frame import live_part, now, page, query, require
 from scheduler.views.overview import health_problems
-from scheduler.views.shell import live_part, now, page, query, require
 
 STEPS_SHOWN = timedelta(days=7)
 LIBRARIES = ("Django", "django-q2", "croniter", "django-unfold", "djangorestframework")

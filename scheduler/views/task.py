@@ -28,8 +28,8 @@ from scheduler.selectors.statistics import RunSample, TaskStatistics, by_hour_of
 from scheduler.services.configuration import upcoming
 from scheduler.task_mapping import task_to_spec
 from scheduler.views.extension_points import collect, task_page_cards
+from scheduler.views.frame import now, page, require
 from scheduler.views.graph import task_graph
-from scheduler.views.shell import now, page, require
 from scheduler.views.tasks import task_cards
 from scheduler.wording.changed_days import days_of
 from scheduler.wording.explanations import explain

@@ -23,7 +23,7 @@ from scheduler.models.querysets import TaskQuerySet
 from scheduler.selectors.executions import recent_executions
 from scheduler.selectors.tasks import find_tasks, with_last_status
 from scheduler.templatetags.scheduler_site import STRIP, strip
-from scheduler.views.shell import (
+from scheduler.views.frame import (
     choice,
     keep_failing,
     live_part,

@@ -23,7 +23,7 @@ from scheduler.models import Execution, Task
 from scheduler.selectors.statistics import typical
 from scheduler.selectors.tasks import find_tasks
 from scheduler.templatetags.scheduler_site import in_words
-from scheduler.views.shell import now, page, query, require, text_of, whole_number
+from scheduler.views.frame import now, page, query, require, text_of, whole_number
 from scheduler.wording.times import axis_time, exact_instant, list_duration, span
 
 LANES = 40

@@ -1,4 +1,4 @@
-"""Shared parts of pages: the admin shell, self-refreshing parts, validated parameters."""
+"""The frame of pages: the admin around their content, self-refreshing parts, validated parameters."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def keep_failing(count: int) -> None:
 
 
 def page(request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponse:
-    """Return a page inside the admin shell."""
+    """Return a page inside the admin."""
     return render(request, template, {**admin.site.each_context(request), "is_fullwidth": True, **context})
 
 
