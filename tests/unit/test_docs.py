@@ -133,8 +133,8 @@ def test_both_readmes_have_the_same_commands_and_links() -> None:
 #: Folders whose files papers name without the package that they are in; the last one is like that of any channel.
 FOLDERS = (ROOT, ROOT / "scheduler", ROOT / "notifications", ROOT / "tests" / "pigeon")
 PAPERS = (ROOT / "CONTRIBUTING.md", ROOT / "docs" / "architecture.md")
-NAMED_PATH = re.compile(r"`((?:[\w.-]+/)*[\w.-]+(?:\.(?:py|json|md|html|css|po)|/))(?:\s[^`]*)?`")
-NAMED_PART = re.compile(r"`((?:\w+/)+\w+)\.(?!(?:py|json|md|html|css|po)`)(\w+)`")
+NAMED_PATH = re.compile(r"`((?:[\w.-]+/)*[\w.-]+(?:\.(?:py|json|md|html|css|js|po)|/))(?:\s[^`]*)?`")
+NAMED_PART = re.compile(r"`((?:\w+/)+\w+)\.(?!(?:py|json|md|html|css|js|po)`)(\w+)`")
 
 
 def _defines(module: Path, name: str) -> bool:
