@@ -18,7 +18,7 @@ from scheduler.api.reasons import Code
 from scheduler.config_file.problems import shorten
 from scheduler.config_file.reasons import Code as Refusal
 from scheduler.engine.reasons import Reason
-from scheduler.engine.schedules import iterate_slots, parse_schedule
+from scheduler.engine.schedules import accept_schedule, iterate_slots
 from scheduler.models import Task
 from scheduler.services.limits import Scope
 from scheduler.services.origin import origin_of
@@ -54,9 +54,10 @@ def next_slots(expression: str, zone: str, count: int) -> list[datetime]:
     """Return the next `count` slots of a schedule from now on.
 
     Raises:
-        InvalidScheduleError: it is no schedule.
+        InvalidScheduleError: it is no schedule that may be entered.
     """
-    return list(islice(iterate_slots(parse_schedule(expression, zone), now()), count))
+    present = now()
+    return list(islice(iterate_slots(accept_schedule(expression, zone, present), present), count))
 
 
 def user_of(request: Request) -> Any:

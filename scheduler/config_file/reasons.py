@@ -61,6 +61,7 @@ class Code(StrEnum):
     OLDER_LOG = "older_log"
     OLDER_NOTIFY = "older_notify"
     OLDER_NOTIFY_WITHOUT_ADDRESS = "older_notify_without_address"
+    NOTE_ON_TASK = "note_on_task"
     FOLDER_STAYS = "folder_stays"
     # values found
     NOTHING = "nothing"

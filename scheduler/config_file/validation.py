@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, NamedTuple, cast
 
@@ -21,7 +22,7 @@ from scheduler.config_file.specs import TaskSpec, given_fields, normal_task
 from scheduler.config_file.upstreams import FIELD, find_unknown
 from scheduler.engine.exit_codes import find_wrong_codes
 from scheduler.engine.reasons import Reason, reason_of
-from scheduler.engine.schedules import parse_schedule
+from scheduler.engine.schedules import accept_schedule
 from scheduler.exceptions import InvalidScheduleError
 from scheduler.runner.decoding import is_text_encoding
 from scheduler.runner.environment import LONGEST_ARGUMENT
@@ -165,7 +166,7 @@ def _check_schedule(task: Mapping[str, Any]) -> Iterator[Finding]:
 
 def _schedule_error(expression: str, zone: str) -> Reason | None:
     try:
-        parse_schedule(expression, zone)
+        accept_schedule(expression, zone, datetime.now(UTC))
     except InvalidScheduleError as error:
         return reason_of(error)
     return None

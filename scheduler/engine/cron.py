@@ -1,7 +1,8 @@
 """Strict parsing of cron expressions, and iteration over wall-clock times without a zone.
 
-croniter expands the fields. Forms that it interprets in a surprising way are rejected first: ``1-1`` (which it expands
-to the whole cycle), ``5-1`` (wraps), ``R`` and ``H`` (random, hashed), a year field.
+croniter expands the fields. Forms that it interprets in a surprising way are rejected first: ``5-1`` (wraps), ``R`` and
+``H`` (random, hashed), a year field; ``3-3`` (which it expands to the whole cycle) becomes ``3``. As in Debian's cron,
+a step of ``*`` may be wider than the field: ``*/90`` is its lowest value.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from scheduler.engine.reasons import Code, Params, Reason
 from scheduler.exceptions import InvalidScheduleError
 
 LONGEST = 255  # croniter's cost grows with the length: half a megabyte takes seconds
-SEARCHED_MONTHS = 12 * 9  # around 2100 a leap day is eight years away
-FIRST_CHECKED_DAY = date(2024, 1, 1)  # a constant, so that acceptance does not depend on the current date
+SEARCHED_MONTHS = 12 * 41  # around 2100 a leap day that is a Monday is forty years away
+FIRST_CHECKED_DAY = date(2024, 1, 1)  # any: whatever fires at all fires in the span from every day
 ALIASES = {
     "@hourly": "0 * * * *",
     "@daily": "0 0 * * *",
@@ -35,6 +36,7 @@ ALIASES = {
 MONTH_NAMES = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 MONTHS = {name: number for number, name in enumerate(MONTH_NAMES, start=1)}
 WEEKDAYS = {name: i for i, name in enumerate(["sun", "mon", "tue", "wed", "thu", "fri", "sat"])}
+NAMES = {**MONTHS, **WEEKDAYS}
 #: field -> lowest, highest, names; in the order of a six-field expression
 FIELDS: Mapping[str, tuple[int, int, Mapping[str, int]]] = {
     "second": (0, 59, {}),
@@ -58,10 +60,6 @@ FIELD_CODES = {
     "day of month": Code.DAY_OF_MONTH,
     "month": Code.MONTH,
     "day of week": Code.DAY_OF_WEEK,
-}
-SEARCHED_YEARS = {
-    "low": FIRST_CHECKED_DAY.year,
-    "high": FIRST_CHECKED_DAY.year + SEARCHED_MONTHS // 12 - 1,
 }
 
 
@@ -106,9 +104,7 @@ def read_cron(expression: str) -> CronRule:
     _check_day_fields(expression, fields)
     rule = _expand(expression, fields)
     if next_day(rule, FIRST_CHECKED_DAY) is None:
-        raise InvalidScheduleError(
-            Reason(Code.SCHEDULE_NEVER_FIRES, {"expression": expression, **SEARCHED_YEARS})
-        )
+        raise InvalidScheduleError(Reason(Code.SCHEDULE_NEVER_FIRES, {"expression": expression}))
     return rule
 
 
@@ -161,14 +157,15 @@ def _check_item(expression: str, name: str, item: str) -> None:
     low, high = (_number(expression, name, text) for text in (start, end))
     if high is not None and low is None:
         raise _refused(expression, name, f'"{item}"')
-    if low is not None and high is not None and low >= high:
+    if low is not None and high is not None and low > high:
         raise InvalidScheduleError(
             Reason(
                 Code.SCHEDULE_RANGE_FALLS,
                 {**_place(expression, name), "range": item, "rising": f"{lowest}-{highest}"},
             )
         )
-    if step is not None and not 1 <= int(step) <= highest:
+    most = int(step or 1) if item.startswith("*") else highest
+    if step is not None and not 1 <= int(step) <= most:
         steps = Reason(Code.STEPS, {"low": 1, "high": highest})
         raise _refused(expression, name, Reason(Code.THE_STEP, {"step": step}), steps)
 
@@ -215,7 +212,7 @@ def _check_day_fields(expression: str, fields: list[str]) -> None:
 
 
 def _expand(expression: str, fields: list[str]) -> CronRule:
-    text = " ".join(fields)
+    text = " ".join(",".join(without_range(item) for item in field.split(",")) for field in fields)
     try:
         expanded, nth = croniter.expand(text, second_at_beginning=True)
     except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError) as error:
@@ -236,6 +233,15 @@ def _expand(expression: str, fields: list[str]) -> CronRule:
         is_either_day=not (begins_with_star(fields[3]) or begins_with_star(fields[5])),
         is_fixed=len(named_hours) < 24,
     )
+
+
+def without_range(item: str) -> str:
+    """Return ``3`` for ``3-3``, ``3-03`` and ``3-3/2``, other items as they are."""
+    match = ITEM.match(item.lower())
+    if match is None or match[2] is None:
+        return item
+    low, high = (int(text) if text.isdigit() else NAMES.get(text) for text in match.group(1, 2))
+    return match[1] if low == high else item
 
 
 def begins_with_star(field: str) -> bool:
@@ -288,7 +294,7 @@ def _nearest_weekday(day: int, first: int, length: int) -> int:
 
 
 def next_day(rule: CronRule, start: date) -> date | None:
-    """Return the first matching day at or after `start`; None if no day within nine years matches."""
+    """Return the first matching day at or after `start`; None if no day within 41 years matches, thus none ever."""
     year, month, after = start.year, start.month, start.day - 1
     for _ in range(SEARCHED_MONTHS):
         days = days_of_month(rule, year, month)

@@ -19,9 +19,13 @@ from functools import lru_cache
 from typing import Literal
 
 from scheduler.engine.cron import CronRule, count_walls, next_wall, read_cron
+from scheduler.engine.cron_readings import find_quartz_weekdays
+from scheduler.engine.reasons import Code, Reason
 from scheduler.engine.zones import ONE_SECOND, Change, changes_around, changes_between, zone_of
+from scheduler.exceptions import InvalidScheduleError
 
 MOMENT = timedelta(microseconds=1)
+MOST_YEARS = 9  # around 2100 a leap day is eight years away
 FIRST_INSTANT = datetime(1900, 1, 1, tzinfo=UTC)
 LAST_YEAR = 9900
 
@@ -65,13 +69,32 @@ def parse_schedule(expression: str, timezone: str) -> Schedule:
     return Schedule(expression, timezone)
 
 
+def accept_schedule(expression: str, timezone: str, now: datetime) -> Schedule:
+    """Return the schedule that somebody enters at `now`.
+
+    Raises:
+        InvalidScheduleError: it cannot be read, does not fire within nine years, or another scheduler of the same form
+            reads other weekdays.
+    """
+    schedule = parse_schedule(expression, timezone)
+    slot = next_slot(schedule, now)
+    if slot is None or slot.year > now.year + MOST_YEARS:
+        shown = "" if slot is None else f"{slot.astimezone(zone_of(timezone)):%Y-%m-%d}"
+        values = {"expression": expression, "date": shown, "most": MOST_YEARS}
+        raise InvalidScheduleError(Reason(Code.SCHEDULE_FIRES_LATE, values))
+    two_readings = find_quartz_weekdays(expression)
+    if two_readings is not None:
+        raise InvalidScheduleError(two_readings)
+    return schedule
+
+
 def has_fixed_hours(schedule: Schedule) -> bool:
     """Return whether the expression names fewer than 24 hours, so that each wall-clock time fires once a day."""
     return read_cron(schedule.expression).is_fixed
 
 
 def next_slot(schedule: Schedule, after: datetime) -> datetime | None:
-    """Return the first slot strictly after `after`, or None if none falls within nine years.
+    """Return the first slot strictly after `after`, or None after the year 9900.
 
     Args:
         after: aware. The result is UTC.

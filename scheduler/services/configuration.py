@@ -21,6 +21,7 @@ from scheduler.config_file import (
 )
 from scheduler.config_file.masking import masked_change, masked_spec
 from scheduler.config_file.reasons import Code
+from scheduler.engine.cron_readings import find_wide_steps
 from scheduler.engine.reasons import Reason
 from scheduler.engine.schedules import next_slot, parse_schedule
 from scheduler.models import Task, TaskDependency
@@ -88,8 +89,18 @@ def plan_import(document: ConfigDocument, *, prune: bool, now: datetime) -> Impo
         else:
             unchanged.append(task_id)
     stays = [Reason(Code.FOLDER_STAYS, {"task": name}) for name in removed if has_folder(name)]
-    notes = [*document.notes, *stays]
+    written = [*created, *(change.task_id for change in changed)]
+    notes = [*document.notes, *_notes_on_schedules([wanted[name] for name in written]), *stays]
     return ImportPlan(document, created, changed, unchanged, removed, notes, prune)
+
+
+def _notes_on_schedules(specs: Sequence[TaskSpec]) -> list[Reason]:
+    return [
+        Reason(Code.NOTE_ON_TASK, {"task": spec["task_id"], "why": note})
+        for spec in specs
+        if "/" in spec["task_schedule"]
+        for note in find_wide_steps(spec["task_schedule"])
+    ]
 
 
 def _check(document: ConfigDocument, removed: Sequence[str]) -> None:

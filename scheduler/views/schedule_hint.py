@@ -11,7 +11,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 
-from scheduler.engine.schedules import TransitionEffect, describe_transitions, iterate_slots, parse_schedule
+from scheduler.engine.cron_readings import find_wide_steps
+from scheduler.engine.schedules import TransitionEffect, accept_schedule, describe_transitions, iterate_slots
 from scheduler.exceptions import InvalidScheduleError
 from scheduler.templatetags.scheduler_site import language_of_schedules
 from scheduler.views.frame import now, require
@@ -37,10 +38,11 @@ def schedule_hint(request: HttpRequest) -> HttpResponse:
 
 
 def _meaning(expression: str, zone: str, present: datetime) -> dict[str, Any]:
-    schedule = parse_schedule(expression, zone)
+    schedule = accept_schedule(expression, zone, present)
     effects = describe_transitions(schedule, present)
     return {
         "words": describe_schedule(expression, language_of_schedules()),
+        "notes": find_wide_steps(expression),
         "slots": list(islice(iterate_slots(schedule, present), RUNS)),
         "effects": [_effect(effect, zone) for effect in effects[:EFFECTS]],
     }

@@ -88,6 +88,7 @@ TEMPLATES: Mapping[Code, str | Plural] = {
     Code.OLDER_NOTIFY_WITHOUT_ADDRESS: gettext_noop(
         "%(task)s: task_notify has no address for %(name)s, so nobody is notified"
     ),
+    Code.NOTE_ON_TASK: gettext_noop("%(task)s: %(why)s"),
     Code.FOLDER_STAYS: gettext_noop("%(task)s: its folder is kept"),
     # what was found
     Code.NOTHING: gettext_noop("nothing"),

@@ -189,7 +189,18 @@ TEMPLATES: Mapping[Code, str | Plural] = {
     ),
     Code.SCHEDULE_UNREADABLE: gettext_noop('the schedule "%(expression)s" cannot be read: %(error)s'),
     Code.SCHEDULE_NEVER_FIRES: gettext_noop(
-        'the schedule "%(expression)s" never fires: no day of the years %(low)s to %(high)s matches; at least one must'
+        'the schedule "%(expression)s" never fires: no day of any year matches; at least one must'
+    ),
+    Code.SCHEDULE_FIRES_LATE: gettext_noop(
+        'the schedule "%(expression)s" does not fire before %(date)s; it must fire within %(most)s years from now'
+    ),
+    Code.SCHEDULE_QUARTZ_DAYS: gettext_noop(
+        'the schedule "%(expression)s" has ? beside weekdays as numbers: %(weekdays)s means %(here)s here and '
+        "%(quartz)s in Quartz; write names such as mon-fri, or * instead of ? for the meaning here"
+    ),
+    Code.STEP_IS_WIDE: gettext_noop(
+        'the step "%(item)s" is wider than the %(field)s field of the schedule "%(expression)s": it means %(value)s, '
+        "as in cron"
     ),
     Code.TIME_ZONE_UNKNOWN: gettext_noop(
         'the time zone "%(name)s" is unknown; allowed are the names of the IANA database, such as Asia/Shanghai or '

@@ -9,6 +9,7 @@ from functools import lru_cache
 from cron_descriptor import ExpressionDescriptor, Options
 
 from scheduler.engine.cron import ALIASES
+from scheduler.engine.cron_readings import plain_items
 
 LOCALES = {"en": "en_US", "zh-hans": "zh_CN"}
 #: The library leaves names of days and months in English, and words of Chinese in the order of English.
@@ -35,7 +36,7 @@ def describe_schedule(expression: str, language: str = "en") -> str:
     options = Options()
     options.use_24hour_time_format = True
     options.locale_code = LOCALES.get(language, "en_US")
-    text = ALIASES.get(expression.strip().lower(), expression)
+    text = plain_items(ALIASES.get(expression.strip().lower(), expression))
     try:
         words = str(ExpressionDescriptor(text, options).get_description())
         return _polished(words) if options.locale_code == "zh_CN" else words

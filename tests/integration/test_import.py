@@ -90,6 +90,14 @@ def test_an_output_without_chinese_shows_a_plan_all_the_same(tmp_path: Path) -> 
     assert Task.objects.get().name == "备份"
 
 
+def test_a_plan_says_what_a_step_wider_than_its_field_means(tmp_path: Path) -> None:
+    wide = {**task("wide"), "task_schedule": "*/90 * * * *"}
+
+    _code, out, _err = run(write(tmp_path, wide))
+
+    assert 'note: wide: the step "*/90" is wider than the minute field' in out
+
+
 def test_an_empty_path_is_refused() -> None:
     with pytest.raises(CommandError, match="the path is empty; a file or folder is needed"):
         call_command("import_config", "", "--prune")

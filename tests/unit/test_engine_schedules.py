@@ -12,8 +12,10 @@ from croniter import croniter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scheduler.engine.cron_readings import find_wide_steps, plain_items
 from scheduler.engine.day_rules import changed_days
 from scheduler.engine.schedules import (
+    accept_schedule,
     count_slots,
     describe_transitions,
     has_fixed_hours,
@@ -79,6 +81,15 @@ def local_slots(expression: str, timezone: str, first: str, last: str) -> list[s
         ("0\t9 *  * MON-fri", "0 9 * * 1-5"),
         ("0 0 * * 7", "0 0 * * 0"),
         ("0 0 ? * 1", "0 0 * * 1"),
+        ("*/60 * * * *", "0 * * * *"),
+        ("*/90 * * * *", "0 * * * *"),
+        ("*/9999 * * * *", "0 * * * *"),
+        ("0 */24 * * *", "0 0 * * *"),
+        ("0 0 */40 * *", "0 0 1 * *"),
+        ("*/60,30 5 * * *", "0,30 5 * * *"),
+        ("0 0 3-3 * *", "0 0 3 * *"),
+        ("7-07 0 3-3/2 jan-1 *", "7 0 3 1 *"),
+        ("0 0 * * mon-1,fri-fri", "0 0 * * 1,5"),
         ("*/20 * * * *", "0,20,40 * * * *"),
         ("59/15 * * * *", "59 * * * *"),
     ],
@@ -167,8 +178,6 @@ def test_leap_day_is_found_across_the_year_2100() -> None:
         ("0," * 200 + "0 * * * *", "has 409 characters; at most 255 are allowed"),
         ("@reboot", 'unknown schedule alias "@reboot"; allowed: @hourly, @daily'),
         ("@every 5m", "unknown schedule alias"),
-        ("1-1 * * * *", 'minute field .* has the range "1-1"; a range must rise'),
-        ("0 0 1-1 * *", 'day of month field .* has the range "1-1"; a range must rise'),
         ("5-1 * * * *", 'has the range "5-1"; a range must rise'),
         ("0 0 * * fri-mon", 'day of week field .* has the range "fri-mon"; a range must rise'),
         ("60 * * * *", 'minute field .* has "60"; allowed are 0 to 59'),
@@ -177,7 +186,8 @@ def test_leap_day_is_found_across_the_year_2100() -> None:
         ("0 0 1 13 *", 'month field .* has "13"; allowed are 1 to 12, .* names jan'),
         ("0 0 * * 8", 'day of week field .* has "8"; allowed are 0 to 7'),
         ("*/0 * * * *", 'has the step "/0"; allowed are steps from /1 to /59'),
-        ("*/9999 * * * *", 'has the step "/9999"'),
+        ("5/90 * * * *", 'has the step "/90"'),
+        ("1-30/90 * * * *", 'has the step "/90"'),
         ("R R * * *", 'minute field .* has "r"'),
         ("H H(0-7) * * *", 'minute field .* has "h"'),
         ("*-5 * * * *", r'has "\*-5"'),
@@ -187,13 +197,77 @@ def test_leap_day_is_found_across_the_year_2100() -> None:
         ("0 0 * * 5#6", 'has "5#6"'),
         ("٣ * * * *", 'has "٣"'),
         ("0 0 * * *\x00", r"has the character U\+0000"),
-        ("0 0 30 2 *", "never fires: no day of the years 2024 to 2032 matches"),
+        ("0 0 30 2 *", "never fires: no day of any year matches"),
         ("0 0 31 4,6,9,11 *", "never fires"),
     ],
 )
 def test_refused_expression_is_named_with_what_is_allowed(expression: str, message: str) -> None:
     with pytest.raises(InvalidScheduleError, match=message):
         parse_schedule(expression, "UTC")
+
+
+@each_case(
+    ("expression", "first", "is_accepted"),
+    [
+        ("0 0 * 2 4#5", "2052-02-29", False),
+        ("0 0 * 2 1#5", "2044-02-29", False),
+        ("0 0 * 2 2#5", "2028-02-29", True),
+        ("0 0 29 2 *", "2028-02-29", True),
+    ],
+)
+def test_schedules_that_fire_late_are_refused_with_the_day(
+    expression: str, first: str, is_accepted: bool
+) -> None:
+    now = utc("2026-11-28")
+    slot = next_slot(parse_schedule(expression, "UTC"), now)
+
+    assert slot == utc(first)
+    if is_accepted:
+        accept_schedule(expression, "UTC", now)
+        return
+    with pytest.raises(
+        InvalidScheduleError, match=f"does not fire before {first}; it must fire within 9 years"
+    ):
+        accept_schedule(expression, "UTC", now)
+    accept_schedule(expression, "UTC", utc(first) - 8 * 365 * DAY)
+
+
+@each_case(
+    ("expression", "message"),
+    [
+        ("0 0 9 ? * 2-6", "2-6 means tue, wed, thu, fri, sat here and mon, tue, wed, thu, fri in Quartz"),
+        ("0 9 ? * 1", "1 means mon here and sun in Quartz"),
+        ("0 9 ? * 1/2", "1/2 means mon, wed, fri here and sun, tue, thu, sat in Quartz"),
+        ("0 9 ? * 0,5", "0,5 means sun, fri here and –, thu in Quartz"),
+        ("0 9 ? * 5#3", "5#3 means fri#3 here and thu#3 in Quartz"),
+        ("0 9 ? * l6", "l6 means lsat here and lfri in Quartz"),
+    ],
+)
+def test_weekdays_as_numbers_beside_a_question_mark_are_refused_with_both_readings(
+    expression: str, message: str
+) -> None:
+    with pytest.raises(InvalidScheduleError, match=message):
+        accept_schedule(expression, "UTC", utc("2026-11-28"))
+
+
+@each_case("expression", ["0 0 9 ? * mon-fri", "0 9 ? * */2", "0 9 ? * fri#3", "0 9 13 * ?", "0 9 ? * ?"])
+def test_question_marks_with_one_reading_are_accepted(expression: str) -> None:
+    accept_schedule(expression, "UTC", utc("2026-11-28"))
+
+
+@each_case(
+    ("expression", "notes"),
+    [
+        ("*/90 */24 * * *", [("*/90", 0), ("*/24", 0)]),
+        ("0 0 */32 * *", [("*/32", 1)]),
+        ("*/59 */23 */30 */11 */7", []),
+        ("@daily", []),
+    ],
+)
+def test_steps_wider_than_their_field_are_noted(expression: str, notes: list[tuple[str, int]]) -> None:
+    found = find_wide_steps(expression)
+
+    assert [(note.params["item"], note.params["value"]) for note in found] == notes
 
 
 @each_case(
@@ -274,9 +348,9 @@ def random_expression(chance: random.Random) -> str:
 def told_plainly(expression: str) -> str:
     """Write both day fields as ``*`` where either may match and one of them has ``*`` in its list.
 
-    croniter joins such fields by AND wherever the ``*`` is.
+    croniter joins such fields by AND wherever the ``*`` is, and takes ``3-3`` for every day.
     """
-    fields = expression.split()
+    fields = plain_items(expression).split()
     days = fields[-3], fields[-1]
     if not any(field.startswith("*") for field in days) and any("*" in field.split(",") for field in days):
         fields[-3] = fields[-1] = "*"
