@@ -269,5 +269,8 @@ class DeliveryCount(models.Model):
     state = models.CharField(max_length=10, choices=State.choices)
     number = models.BigIntegerField()
 
+    class Meta:
+        default_permissions = ()  # nobody sees or changes these rows
+
     def __str__(self) -> str:
         return f"{self.kind} {self.state}: {self.number}"

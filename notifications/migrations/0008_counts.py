@@ -34,5 +34,8 @@ class Migration(migrations.Migration):
                 ),
                 ("number", models.BigIntegerField()),
             ],
+            options={
+                "default_permissions": (),
+            },
         ),
     ]

@@ -56,15 +56,7 @@ OWN_ACTS = (
     gettext_noop("Can send deliveries again"),
     gettext_noop("Can send test messages"),
 )
-NAMES_OF_MODELS = (
-    gettext_noop("attempt count"),
-    gettext_noop("bucket total"),
-    gettext_noop("clock step"),
-    gettext_noop("delivery count"),
-    gettext_noop("ended execution"),
-    gettext_noop("execution total"),
-    gettext_noop("task revision"),
-)
+NAMES_OF_MODELS = (gettext_noop("task revision"),)
 
 
 def permission_name(permission: Permission) -> str:

@@ -25,6 +25,7 @@ class Migration(migrations.Migration):
                 ("executions", models.PositiveIntegerField(default=0)),
             ],
             options={
+                "default_permissions": (),
                 "indexes": [models.Index(fields=["at"], name="clock_step_at")],
             },
         ),

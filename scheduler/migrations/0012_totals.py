@@ -22,6 +22,9 @@ class Migration(migrations.Migration):
                 ("execution_id", models.BigIntegerField()),
                 ("slots", models.PositiveIntegerField()),
             ],
+            options={
+                "default_permissions": (),
+            },
         ),
         migrations.CreateModel(
             name="BucketTotal",
@@ -39,6 +42,7 @@ class Migration(migrations.Migration):
                 ("seconds", models.FloatField(default=0)),
             ],
             options={
+                "default_permissions": (),
                 "constraints": [
                     models.UniqueConstraint(fields=("histogram", "label", "bound"), name="bucket_total_once")
                 ],
@@ -84,6 +88,7 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
+                "default_permissions": (),
                 "constraints": [
                     models.UniqueConstraint(fields=("task", "status"), name="execution_total_once")
                 ],

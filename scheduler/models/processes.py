@@ -70,6 +70,7 @@ class ClockStep(models.Model):
     executions = models.PositiveIntegerField(default=0)
 
     class Meta:
+        default_permissions = ()  # nobody sees or changes these rows
         indexes = [models.Index(fields=["at"], name="clock_step_at")]
 
     def __str__(self) -> str:

@@ -50,6 +50,9 @@ class EndedExecution(models.Model):
 
     objects = EndedExecutionQuerySet.as_manager()
 
+    class Meta:
+        default_permissions = ()  # nobody sees or changes these rows
+
     def __str__(self) -> str:
         return f"{self.execution_id}: {self.slots}"
 
@@ -71,6 +74,7 @@ class ExecutionTotal(models.Model):
     seconds = models.FloatField(default=0)
 
     class Meta:
+        default_permissions = ()  # nobody sees or changes these rows
         constraints = [models.UniqueConstraint(fields=["task", "status"], name="execution_total_once")]
 
     def __str__(self) -> str:
@@ -94,6 +98,7 @@ class BucketTotal(models.Model):
     seconds = models.FloatField(default=0)
 
     class Meta:
+        default_permissions = ()  # nobody sees or changes these rows
         constraints = [
             models.UniqueConstraint(fields=["histogram", "label", "bound"], name="bucket_total_once")
         ]
