@@ -129,6 +129,12 @@ def changes_around(timezone: str, year: int) -> tuple[Change, ...]:
     return tuple(change for near in (year - 1, year, year + 1) for change in changes_of_year(timezone, near))
 
 
+def forget_zones() -> None:
+    """Drop what was computed from the tables of time zones, because others are in use now."""
+    changes_of_year.cache_clear()
+    changes_around.cache_clear()
+
+
 def changes_between(timezone: str, start: datetime, end: datetime) -> Iterator[Change]:
     """Yield the changes in (`start`, `end`] in ascending order; both UTC."""
     for year in range(start.year, end.year + 1):

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import resource
+from datetime import UTC, datetime
 from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import DatabaseError
 
+from schedsite.zone_data import used_tables
 from scheduler.runner import Spool
 from scheduler.selectors.storage import scarce
+from scheduler.wording.zone_tables import describe_zone_tables
 
 #: Tag of the checks of an installation; other checks are about the code.
 INSTALLATION = "installation"
@@ -132,6 +135,23 @@ def check_spool(**_kwargs: Any) -> list[CheckMessage]:
             )
         )
     return found
+
+
+@register(INSTALLATION)
+def check_zone_tables(**_kwargs: Any) -> list[CheckMessage]:
+    """The tables of time zones should not be older than a year."""
+    found = used_tables()
+    today = datetime.now(UTC).date()
+    if not all(tables.is_older_than_a_year(today) for tables in found):
+        return []
+    return [
+        Warning(
+            f"The tables of time zones are older than a year: {describe_zone_tables(found)}.",
+            hint="Where the rules of clocks have changed since, tasks run at wrong times. Upgrade the system's tzdata, "
+            "or the package: pip install --upgrade tzdata",
+            id="scheduler.W005",
+        )
+    ]
 
 
 @register(Tags.security, deploy=True)

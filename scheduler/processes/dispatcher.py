@@ -28,6 +28,7 @@ from scheduler.services import (
     totals,
 )
 from scheduler.signals import dispatcher_swept
+from scheduler.wording.zone_tables import describe_zone_tables
 
 logger = logging.getLogger(__name__)
 
@@ -143,6 +144,7 @@ class Dispatcher:
             lambda: claims.reap(host_id=self.spool.host_id, now=now, monitor=monitor),
             lambda: recovery.wake_for_orphans(self.spool, now=now),
             lambda: rescheduling.reschedule_broken(now),
+            self._look_for_zone_tables,
             totals.count_ended,
             lambda: dispatcher_swept.send_robust(Dispatcher, now=now),
         ]
@@ -153,6 +155,11 @@ class Dispatcher:
                 part()
             except Exception:
                 logger.exception("a part of the sweep failed")
+
+    def _look_for_zone_tables(self) -> None:
+        if rescheduling.look_for_zone_tables():
+            logger.info("the tables of time zones are others now: %s", describe_zone_tables())
+            self._has_followed_zones = False
 
     def _prune(self, now: datetime) -> None:
         """Prune for a limited time per sweep, until nothing is left; skipped if the clock may be wrong."""

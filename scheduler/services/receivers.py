@@ -1,21 +1,34 @@
-"""Receivers of Django's signals for login, logout and changes of accounts."""
+"""Receivers of Django's signals for login, logout, changes of accounts, and requests."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from time import monotonic
 from typing import Any
 
 from django.contrib.auth.models import User
 from django.contrib.auth.signals import user_logged_in, user_logged_out
+from django.core.signals import request_started
 from django.db.models.signals import post_delete, post_save, pre_delete, pre_save
 from django.dispatch import receiver
 from django.http import HttpRequest
 
 from scheduler.choices import AuditKind, AuditOutcome
 from scheduler.models.session_store import SessionStore
-from scheduler.services import audit, owners
+from scheduler.services import audit, owners, rescheduling
 from scheduler.services.origin import origin_of
 from scheduler.services.sessions import end_sessions_of
+
+LOOK_FOR_ZONES_EVERY = 60.0
+_looked_for_zones_at = [monotonic()]
+
+
+@receiver(request_started, dispatch_uid="scheduler.services.receivers.look_for_zone_tables")
+def look_for_zone_tables(**_kwargs: Any) -> None:
+    """Use newer tables of time zones without a restart: edits compute next slots."""
+    if monotonic() - _looked_for_zones_at[0] > LOOK_FOR_ZONES_EVERY:
+        _looked_for_zones_at[0] = monotonic()
+        rescheduling.look_for_zone_tables()
 
 
 @receiver(user_logged_in, dispatch_uid="scheduler.services.receivers.begin_session")

@@ -7,10 +7,12 @@ from datetime import datetime
 
 from django.db.models import F, Q, QuerySet
 
+from schedsite import zone_data
 from scheduler.choices import Concurrency, Status, Trigger
 from scheduler.config_file import TaskSpec
 from scheduler.engine.reasons import Code, Reason
 from scheduler.engine.schedules import next_slot, parse_schedule
+from scheduler.engine.zones import forget_zones
 from scheduler.models import Execution, Task
 from scheduler.services.dispatch import BATCH, record_before_change
 from scheduler.services.downstream import lock_downstream
@@ -92,6 +94,14 @@ def first_slot(task: Task, now: datetime) -> datetime | None:
 def accept_changed_days(task: Task) -> None:
     """Stop naming the days of `task` that an upgrade changed."""
     Task.objects.filter(pk=task.pk).update(days_changed_at=None)
+
+
+def look_for_zone_tables() -> bool:
+    """Use newer tables of time zones if there are any now; return whether plans may have changed."""
+    if not zone_data.refresh():
+        return False
+    forget_zones()
+    return True
 
 
 def follow_zones(now: datetime) -> int:

@@ -24,6 +24,7 @@ from scheduler.selectors.health import health
 from scheduler.services.clock import held_until
 from scheduler.views.frame import live_part, now, page, query, require
 from scheduler.views.overview import health_problems
+from scheduler.wording.zone_tables import describe_zone_tables
 
 STEPS_SHOWN = timedelta(days=7)
 LIBRARIES = ("Django", "django-q2", "croniter", "django-unfold", "djangorestframework")
@@ -54,6 +55,7 @@ def system(request: HttpRequest) -> HttpResponse:
         "versions": [
             ("Schedsite", __version__),
             ("Python", platform.python_version()),
+            (_("Time zone tables"), describe_zone_tables()),
             *((name, _version(name)) for name in LIBRARIES),
         ],
         "facts": [

@@ -58,6 +58,7 @@ LAYERS: dict[str, dict[str, tuple[str, ...]]] = {
             "hidden_environment",
             "private_files",
             "production",
+            "zone_data",
         ),
         "requests": ("client_errors", "database", "middleware", "server_errors", "web"),
         "site": ("apps", "formats", "navigation", "settings", "urls", "wsgi"),
