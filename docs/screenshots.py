@@ -1,14 +1,15 @@
 """Make the pictures in docs/images: `python docs/screenshots.py [NAME ...]`.
 
-A demonstration in a temporary folder is served on this machine alone, and every page that has a name for its picture in
-tests/site_pages.py is taken as it is: light, dark, on a phone, in Chinese. Chromium is needed; pngquant makes the
-files a third as large where it is installed.
+A demonstration in a temporary folder is served on this machine alone. Pictures that a document shows are taken, by the
+names that tests/site_pages.py gives to pages, with -dark, -phone and -zh for other looks; others are deleted. Chromium
+is needed; pngquant makes the files a third as large where it is installed.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -97,8 +98,17 @@ def _address(log: Path) -> str:
     raise SystemExit(log.read_text())
 
 
+def shown() -> set[str]:
+    """Return the names of the pictures that documents show, without folder and suffix."""
+    documents = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+    return {name for path in documents for name in re.findall(r"images/([a-z-]+)\.png", path.read_text())}
+
+
 def shoot(browser: Any, address: str, look: Look, pages: list[tuple[str, str]]) -> None:
-    """Take every page in one look."""
+    """Take those of the pages in one look that a document shows."""
+    pages = [(name, path) for name, path in pages if f"{name}{look.suffix}" in shown()]
+    if not pages:
+        return
     context = browser.new_context(
         viewport={"width": look.width, "height": look.height},
         color_scheme=look.scheme,
@@ -175,13 +185,8 @@ def main() -> None:
 
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-            if not wanted or "begin" in wanted:
-                with served(folder) as address:
-                    for look in LOOKS:
-                        shoot(browser, address, look, [("begin", "/admin/")])
             call_command("seed_demo")
             pages = pages_of_the_demonstration(wanted)
-            # A server of its own: the first one remembers for a minute how empty the day was.
             with served(folder) as address:
                 for look in LOOKS:
                     shoot(browser, address, look, pages)
@@ -190,7 +195,10 @@ def main() -> None:
 
 
 def _press() -> None:
-    """Make the files smaller, and say how large they are."""
+    """Delete what no document shows, make the files smaller, and say how large they are."""
+    for file in IMAGES.glob("*.png"):
+        if file.stem not in shown():
+            file.unlink()
     files = sorted(IMAGES.glob("*.png"))
     if shutil.which("pngquant"):
         subprocess.run(
