@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from scheduler.engine.cron import FIELD_CODES, FIELDS, WEEKDAYS, split_cron, without_range
+from scheduler.engine.cron import FIELD_CODES, FIELDS, WEEKDAYS, split_cron
 from scheduler.engine.reasons import Code, Reason
 
 WIDE_STEP = re.compile(r"\*/([0-9]+)\Z")
@@ -27,31 +27,6 @@ def find_wide_steps(expression: str) -> list[Reason]:
                 place = {"field": Reason(FIELD_CODES[name]), "expression": expression}
                 notes.append(Reason(Code.STEP_IS_WIDE, {**place, "item": item, "value": lowest}))
     return notes
-
-
-def plain_items(expression: str) -> str:
-    """Return an expression with the lowest value for each wide step of ``*``, and ``3`` for ``3-3``.
-
-    A step of a day field stays if the star decides how it is joined with the other one.
-    """
-    fields = expression.split()
-    if len(fields) not in (5, 6):  # an alias
-        return expression
-    limits = list(FIELDS.values())[-len(fields) :]
-    is_joined = not {fields[-3], fields[-1]} & {"*", "?"}
-    plain = [
-        ",".join(_plain_item(item, lowest, highest) for item in field.split(","))
-        for (lowest, highest, _), field in zip(limits, fields, strict=True)
-    ]
-    if is_joined:
-        for index in (-3, -1):
-            plain[index] = ",".join(map(without_range, fields[index].split(",")))
-    return " ".join(plain)
-
-
-def _plain_item(item: str, lowest: int, highest: int) -> str:
-    match = WIDE_STEP.match(item)
-    return str(lowest) if match is not None and int(match[1]) > highest - lowest else without_range(item)
 
 
 def find_quartz_weekdays(expression: str) -> Reason | None:

@@ -12,7 +12,8 @@ from croniter import croniter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scheduler.engine.cron_readings import find_wide_steps, plain_items
+from scheduler.engine.cron import without_range
+from scheduler.engine.cron_readings import find_wide_steps
 from scheduler.engine.day_rules import changed_days
 from scheduler.engine.schedules import (
     accept_schedule,
@@ -350,7 +351,7 @@ def told_plainly(expression: str) -> str:
 
     croniter joins such fields by AND wherever the ``*`` is, and takes ``3-3`` for every day.
     """
-    fields = plain_items(expression).split()
+    fields = [",".join(map(without_range, field.split(","))) for field in expression.split()]
     days = fields[-3], fields[-1]
     if not any(field.startswith("*") for field in days) and any("*" in field.split(",") for field in days):
         fields[-3] = fields[-1] = "*"
