@@ -43,9 +43,7 @@ def test_the_log_of_each_attempt_is_printed_and_the_code_returned_that_the_task_
 
     found = dict(zip(names, wait_for_tasks(stack, *names, umask=0o023), strict=True))
 
-    break_between = (
-        r"\n--- attempt \d ended: technical_failure \(exit code 7\); attempt \d is due at [\d:]{8} ---\n"
-    )
+    break_between = r"\n--- attempt \d ended: technical_failure \(exit code 7\); attempt \d is due at [\d:-]{10} [\d:]{8} UTC ---\n"
     logs = [re.split(break_between, found[name][0]) for name in ("heals", "fails")]
     attempts = [f"try {number}\nno end of line" for number in (1, 2, 3)]
     assert logs == [attempts, attempts[:2]]

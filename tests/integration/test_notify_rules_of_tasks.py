@@ -267,12 +267,12 @@ def test_a_mask_without_a_secret_behind_it_is_refused() -> None:
         (
             {"channels": [{"type": "webhook", "url": "https://a.example", "body_template": "{{no}}"}]},
             "channels[0].body_template",
-            'unknown name "no"',
+            'unknown placeholder "no"',
         ),
         (
             {"channels": [{"type": "webhook", "url": "https://a.example", "body_template": "{{task_id"}]},
             "channels[0].body_template",
-            "must have a known name and }} after each {{",
+            "must have a placeholder name and }} after each {{",
         ),
     ],
 )

@@ -116,7 +116,7 @@ def test_what_its_schema_its_check_and_its_templates_refuse_is_told_with_its_pla
     )
     assert "task_notify[0].channels[1].loft: loft is refused: a cat lives there" in said
     assert (
-        'task_notify[0].channels[2].body_template: body_template must not use the unknown name "task"' in said
+        'task_notify[0].channels[2].body_template: body_template has the unknown placeholder "task"' in said
     )
 
 

@@ -478,7 +478,7 @@ def test_an_import_that_removes_a_task_says_that_its_folder_stays(make_task: Any
 
     plan = plan_import(parse_config(json.dumps([new]), file="f"), prune=True, now=NOON)
 
-    assert [str(note) for note in plan.notes] == ["old: its folder stays"]
+    assert [str(note) for note in plan.notes] == ["old: its folder is kept"]
     assert (settings.SCHEDULER_TASKS_DIR / "old").is_dir()
 
 
