@@ -41,7 +41,9 @@ SESSIONS = "tests/integration/test_sessions.py"
 SITE_PAGES = "tests/integration/test_site_pages.py"
 TOTALS = "tests/integration/test_totals.py"
 WEB_SERVER = "tests/integration/test_web_server.py"
+CHANGED_DAYS = "tests/integration/test_changed_days.py"
 CONFIG_SIZES = "tests/unit/test_config_sizes.py"
+ENGINE_SCHEDULES = "tests/unit/test_engine_schedules.py"
 ENGINE_LIMITS = "tests/unit/test_engine_limits.py"
 FORWARDED = "tests/unit/test_forwarded.py"
 KEPT_SECRETS = "tests/unit/test_kept_secrets.py"
@@ -51,6 +53,7 @@ CHECKS_OF_PRODUCTION = "tests/unit/test_production.py"
 RUNNER = "tests/unit/test_runner.py"
 RUNNER_OUTPUT = "tests/unit/test_runner_output.py"
 SECRET_VALUES = "tests/unit/test_secret_values.py"
+ZONE_DATA = "tests/unit/test_zone_data.py"
 
 BUGS = (
     # who may do what
@@ -155,4 +158,8 @@ BUGS = (
     Bug("two edits make a cycle together, without a transaction", "scheduler/services/tasks.py", "    with transaction.atomic():\n        lock_graph()\n        problems = find_problems([Definition(task, spec)])", "    if spec:\n        lock_graph()\n        problems = find_problems([Definition(task, spec)])", f"{JOINS}::test_two_edits_at_the_same_instant_make_no_cycle_together"),
     Bug("two edits make a cycle together, without a lock", "scheduler/services/locks.py", '            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [Space.GRAPH])', "            pass", f"{JOINS}::test_two_edits_at_the_same_instant_make_no_cycle_together", "postgresql"),
     Bug("workers at once send more than the limit of an hour", "scheduler/services/locks.py", '    if connection.vendor == "postgresql" and numbers:', "    if False:", f"{NOTIFY_OUTBOX}::test_workers_that_record_at_the_same_time_share_the_limit_and_count_every_message", "postgresql"),
+    # when it runs
+    Bug("a star anywhere in a day field joins by AND", "scheduler/engine/cron.py", 'return field.startswith(("*", "?"))', 'return "*" in field or field == "?"', f"{ENGINE_SCHEDULES}::test_day_fields_are_joined_by_and_when_one_begins_with_a_star"),
+    Bug("readers accept changed days", "scheduler/admin/tasks.py", "if not self.has_change_permission(request):\n            raise PermissionDenied\n        rescheduling", "rescheduling", f"{CHANGED_DAYS}::test_confirmed_days_are_no_longer_named"),
+    Bug("the older tables of time zones are used", "schedsite/zone_data.py", "_rank(tables.version), reverse=True)", "_rank(tables.version))", f"{ZONE_DATA}::test_the_newer_of_two_trees_is_used"),
 )  # fmt: skip
