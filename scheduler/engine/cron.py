@@ -122,6 +122,10 @@ def split_cron(expression: str) -> list[str]:
     odd = next((character for character in text if not character.isprintable()), None)
     if odd is not None:  # shown escaped: databases reject NUL and lone surrogates
         raise InvalidScheduleError(Reason(Code.SCHEDULE_CHARACTER, {"character": f"U+{ord(odd):04X}"}))
+    setting = re.match(r"\s*((?:cron_)?tz)\s*=\s*(\S*)", expression, re.IGNORECASE)
+    if setting is not None:
+        values = {"expression": expression, "name": setting[1].upper(), "zone": setting[2].strip("'\"")}
+        raise InvalidScheduleError(Reason(Code.SCHEDULE_HAS_ZONE, values))
     if text.startswith("@"):
         if text not in ALIASES:
             raise InvalidScheduleError(

@@ -103,6 +103,7 @@ class Code(StrEnum):
     # schedules
     SCHEDULE_TOO_LONG = "schedule_too_long"
     SCHEDULE_CHARACTER = "schedule_character"
+    SCHEDULE_HAS_ZONE = "schedule_has_zone"
     SCHEDULE_ALIAS_UNKNOWN = "schedule_alias_unknown"
     SCHEDULE_FIELD_COUNT = "schedule_field_count"
     SCHEDULE_FIELD = "schedule_field"

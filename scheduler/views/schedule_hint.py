@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
-from itertools import islice
+from itertools import groupby, islice
 from typing import Any
 
 from django.conf import settings
@@ -44,17 +45,30 @@ def _meaning(expression: str, zone: str, present: datetime) -> dict[str, Any]:
         "words": describe_schedule(expression, language_of_schedules()),
         "notes": find_wide_steps(expression),
         "slots": list(islice(iterate_slots(schedule, present), RUNS)),
-        "effects": [_effect(effect, zone) for effect in effects[:EFFECTS]],
+        "effects": [_effect(group, zone) for group in _grouped(effects)[:EFFECTS]],
     }
 
 
-def _effect(effect: TransitionEffect, zone: str) -> str:
-    """Return a sentence on the effect of a clock change."""
+def _grouped(effects: Sequence[TransitionEffect]) -> list[list[TransitionEffect]]:
+    """Return the effects with the fixed times of one gap together: they have one run."""
+    return [
+        list(group)
+        for _key, group in groupby(
+            effects, key=lambda effect: (effect.runs_at, effect.kind == "gap" or effect.wall)
+        )
+    ]
+
+
+def _effect(group: Sequence[TransitionEffect], zone: str) -> str:
+    """Return a sentence on the effect of a clock change on one fixed time, or on the times of one gap."""
+    effect, walls = group[0], [effect.wall for effect in group]
     facts = {
         "day": effect.day.isoformat(),
-        "wall": effect.wall,
+        "wall": ", ".join(walls if len(walls) < 4 else [*walls[:2], "…", walls[-1]]),
         "time": time_with_zone(effect.runs_at, zone),
     }
+    if len(group) > 1:
+        return _("%(day)s: %(wall)s do not exist; it runs once, at %(time)s") % facts
     if effect.kind == "gap":
         return _("%(day)s: %(wall)s does not exist; it runs at %(time)s") % facts
     return _("%(day)s: %(wall)s comes twice; it runs once, at %(time)s") % facts

@@ -166,6 +166,10 @@ TEMPLATES: Mapping[Code, str | Plural] = {
     Code.SCHEDULE_CHARACTER: gettext_noop(
         "the schedule has the character %(character)s; allowed are letters, digits, spaces and *,-/#?@"
     ),
+    Code.SCHEDULE_HAS_ZONE: gettext_noop(
+        'the schedule "%(expression)s" begins with %(name)s=, a line of its own in a crontab; allowed are the fields '
+        "alone: the zone %(zone)s belongs in the time zone of the task (task_timezone)"
+    ),
     Code.SCHEDULE_ALIAS_UNKNOWN: gettext_noop('unknown schedule alias "%(expression)s"; allowed: %(known)s'),
     Code.SCHEDULE_FIELD_COUNT: Plural(
         gettext_noop(

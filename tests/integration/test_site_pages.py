@@ -762,6 +762,17 @@ def test_the_answer_names_what_changes_of_the_clock_do(site: Client) -> None:
     assert html.count("data-relative") == 5
 
 
+def test_the_fixed_times_of_one_gap_are_one_line(site: Client) -> None:
+    address = reverse("admin:scheduler_schedule_hint")
+
+    three = text_of(site.get(address, {"schedule": "*/20 2 * * *", "timezone": "Europe/Berlin"}))
+    sixty = text_of(site.get(address, {"schedule": "* 2 * * *", "timezone": "Europe/Berlin"}))
+
+    assert three.count("not exist") == 1
+    assert "02:00, 02:20, 02:40 do not exist; it runs once, at 03:00 CEST" in three
+    assert "02:00, 02:01, …, 02:59 do not exist; it runs once, at 03:00 CEST" in sixty
+
+
 def test_variables_are_rows(site: Client, make_task: Any) -> None:
     task = make_task("a", task_env={"A": "1"})
     url = reverse("admin:scheduler_task_change", args=[task.pk])

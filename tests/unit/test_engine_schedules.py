@@ -177,6 +177,11 @@ def test_leap_day_is_found_across_the_year_2100() -> None:
         ("* * * *", "has 4 fields; allowed are five"),
         ("0 0 0 1 1 * 2030", "has 7 fields; allowed are five .* there is no year field"),
         ("0," * 200 + "0 * * * *", "has 409 characters; at most 255 are allowed"),
+        (
+            "CRON_TZ=Asia/Shanghai 0 5 * * *",
+            "begins with CRON_TZ=, .* the zone Asia/Shanghai belongs in the time zone",
+        ),
+        ("tz = 'UTC' @daily", "begins with TZ=, .* the zone UTC belongs"),
         ("@reboot", 'unknown schedule alias "@reboot"; allowed: @hourly, @daily'),
         ("@every 5m", "unknown schedule alias"),
         ("5-1 * * * *", 'has the range "5-1"; a range must rise'),
