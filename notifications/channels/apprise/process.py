@@ -1,9 +1,8 @@
 """A sandboxed process that sends through Apprise: `python -m notifications.channels.apprise.process`.
 
 With the argument `check` it sends nothing: it prints, as JSON, the URL schemes of all Apprise services, and then for
-each line of standard input (a URL as JSON) whether Apprise can parse it.
-Otherwise it reads one request as JSON from standard input and writes one line of JSON per service when that service
-has finished. After the libraries are loaded, an audit hook of the interpreter enforces:
+each line of standard input (a URL as JSON) whether Apprise can parse it. Otherwise it reads one request as JSON and
+writes one line of JSON for each finished service. Once libraries are loaded, an audit hook of the interpreter enforces:
 
 - connections and datagrams go only to permitted numeric addresses; so whichever library a plugin uses (requests,
     smtplib, sockets, MQTT) and whatever a name resolved to before, the checked address is the one connected to;
