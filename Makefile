@@ -69,7 +69,7 @@ lint: $(VENV)/development
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/djangofmt --quiet --check $(TEMPLATES)
-	$(BIN)/python -m pytest -q tests/unit/test_templates.py
+	$(BIN)/python -m pytest -q tests/unit/test_templates.py tests/unit/test_sizes.py
 	$(BIN)/mypy
 	$(BIN)/python manage.py makemigrations --check --dry-run
 
