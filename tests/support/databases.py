@@ -28,6 +28,8 @@ def migrated_once(folder: Path) -> Iterator[None]:
 
     def create_copy(self: DatabaseCreation, *args: Any, **options: Any) -> str:
         name: str = create_file(self, *args, **options)
+        for rest in ("-wal", "-shm"):  # of a run that was killed; they would be applied to the new file
+            Path(f"{name}{rest}").unlink(missing_ok=True)
         if kept.exists() and not self.is_in_memory_db(name):
             shutil.copyfile(kept, name)
         return name
