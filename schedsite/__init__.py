@@ -7,7 +7,7 @@ from types import MappingProxyType
 from schedsite.hidden_environment import take_over
 from schedsite.zone_data import refresh
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"
 
 take_over()
 refresh()
