@@ -15,6 +15,7 @@ from scheduler.engine.clocks import StepWatch
 from scheduler.models import Process
 from scheduler.processes.waiting import Waiter
 from scheduler.queues import subscribe_to_plans
+from scheduler.queues.bells import Listener
 from scheduler.runner import Spool
 from scheduler.services import (
     claims,
@@ -63,6 +64,7 @@ class Dispatcher:
         waiter = Waiter()
         logger.info("dispatcher started")
         failure_sleep = 0.2
+        listener = None
         while not self._stopping:
             try:
                 listener = self._plans.listener()  # before the pass, so that later edits are notified
@@ -74,15 +76,14 @@ class Dispatcher:
                 self._drop_connection()
                 sleep = failure_sleep = min(2 * failure_sleep, LONGEST_FAILURE_SLEEP)
             if not self._stopping:
-                self._sleep(waiter, sleep)
+                self._sleep(waiter, sleep, listener)
         self._say_goodbye()
         self._plans.close()
         waiter.close()
         logger.info("dispatcher stopped")
 
-    def _sleep(self, waiter: Waiter, seconds: float) -> None:
+    def _sleep(self, waiter: Waiter, seconds: float, listener: Listener | None) -> None:
         """Sleep until the time has elapsed, a signal arrives, or the plan changes."""
-        listener = self._plans.listener()
         if listener is None:
             waiter.wait(seconds)
         elif waiter.wait(seconds, listener.fileno()):

@@ -17,7 +17,7 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
-from django.db import connections, transaction
+from django.db import DatabaseError, connections, transaction
 
 from scheduler.queues.contracts import BELL, BELL_CHANNEL, bells_folder, fifo_name, queue_of_fifo
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 LISTEN_AGAIN = 5.0  # seconds between two attempts to listen, if a listener is lost
+TRY_AFTER_ERROR = 60.0
 TRY_TO_LISTEN = 3600.0  # seconds between two attempts where none succeeds: each may take seconds
 HEARD_WITHIN = 2.0  # seconds within which a listener must receive its own notification
 
@@ -59,17 +60,15 @@ def ring(alias: str, queue: str) -> None:
 
 
 def listen(alias: str, queue: str) -> Listener | None:
-    """Return a listener for `queue` of a database, or None if notifications are not available.
+    """Return a listener for `queue` of a database, or None behind a transaction pooler (PgBouncer).
 
-    That is the case behind a transaction pooler (PgBouncer), and on file systems without FIFOs.
+    Raises:
+        OSError: the database does not respond, or its file system has no FIFOs.
+        DatabaseError: the database failed.
     """
-    try:
-        if connections[alias].vendor == "postgresql":
-            return hearing(PostgreSQLListener(alias, queue), alias)
-        return FifoListener(_folder(alias), queue)
-    except OSError:
-        logger.warning("queue %s cannot be listened to; it is polled", queue, exc_info=True)
-        return None
+    if connections[alias].vendor == "postgresql":
+        return hearing(PostgreSQLListener(alias, queue), alias)
+    return FifoListener(_folder(alias), queue)
 
 
 class Subscription:
@@ -81,15 +80,26 @@ class Subscription:
         self._listener: Listener | None = None
         self._pid = 0  # a listener is not shared with forks
         self._try_at = 0.0
+        self._patience = TRY_AFTER_ERROR / 2  # seconds; doubled by each error
 
     def listener(self) -> Listener | None:
         """Return the listener, or None where notifications are not available."""
         if self._pid != os.getpid():
             self._listener, self._pid, self._try_at = None, os.getpid(), 0.0
         if self._listener is None and self._is_available and monotonic() >= self._try_at:
-            self._listener = listen(self._alias, self._queue)
-            self._try_at = monotonic() + (LISTEN_AGAIN if self._listener else TRY_TO_LISTEN)
+            self._try_at = monotonic() + self._listen()
         return self._listener
+
+    def _listen(self) -> float:
+        """Try to listen; return the seconds until the next attempt, should there be no listener then."""
+        try:
+            self._listener = listen(self._alias, self._queue)
+        except (OSError, DatabaseError):
+            logger.warning("queue %s cannot be listened to; it is polled", self._queue, exc_info=True)
+            self._patience = min(2 * self._patience, TRY_TO_LISTEN)
+            return self._patience
+        self._patience = TRY_AFTER_ERROR / 2
+        return TRY_TO_LISTEN if self._listener is None else LISTEN_AGAIN
 
     def close(self) -> None:
         """Stop listening."""
@@ -211,9 +221,13 @@ class PostgreSQLListener:
 def hearing(listener: PostgreSQLListener, alias: str) -> PostgreSQLListener | None:
     """Return the listener if it receives its own notification, else None, as behind a transaction pooler."""
     token = uuid.uuid4().hex
-    ring(alias, token)
-    if listener.hears(token, HEARD_WITHIN):
-        return listener
+    try:
+        ring(alias, token)
+        if listener.hears(token, HEARD_WITHIN):
+            return listener
+    except BaseException:
+        listener.close()
+        raise
     listener.close()
     logger.warning(
         "notifications of the database do not arrive (a pooler of transactions?); queues are polled"

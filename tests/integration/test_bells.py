@@ -162,6 +162,29 @@ def test_a_queue_is_polled_where_no_bell_can_be_hung_up(
     ]  # once, not with each poll
 
 
+def test_a_queue_that_could_not_be_listened_to_is_tried_again(
+    queue: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if connection.vendor != "sqlite":
+        pytest.skip("PostgreSQL needs no folder")
+    monkeypatch.setattr(bells, "TRY_AFTER_ERROR", 0.0)
+    folder = Path(f"{connection.settings_dict['NAME']}-bells")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.write_text("no folder")
+    subscription = bells.Subscription("default", queue)
+    try:
+        assert subscription.listener() is None
+    finally:
+        folder.unlink()
+
+    listener = subscription.listener()
+
+    assert listener is not None
+    bells.ring("default", queue)
+    assert listener.wait(LONG)
+    subscription.close()
+
+
 def test_a_listener_whose_connection_ends_is_replaced(broker: DatabaseWakeBroker) -> None:
     if connection.vendor != "postgresql":
         pytest.skip("of PostgreSQL")
