@@ -49,7 +49,8 @@ class Foreman:
         """Run until a signal or the end of a program; return its exit code, 128 + n after signal n."""
         waiter = Waiter()
         for number in STOPS:
-            signal.signal(number, lambda received, _frame: self._signals.append(received))
+            if signal.getsignal(number) != signal.SIG_IGN:  # SIGHUP is ignored under nohup(1)
+                signal.signal(number, lambda received, _frame: self._signals.append(received))
         signal.signal(signal.SIGCHLD, lambda *_: None)  # ends the wait
         for name, program in self._programs.items():
             self._start(name, program)

@@ -32,9 +32,9 @@ sys.exit(Foreman({name: globals()[name] for name in names}, patience=float(sys.a
 """
 
 
-def start(*programs: str, patience: float = 60) -> subprocess.Popen[str]:
+def start(*programs: str, patience: float = 60, nohup: bool = False) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, str(patience), *programs],
+        [*(["nohup"] if nohup else []), sys.executable, "-c", SCRIPT, str(patience), *programs],
         cwd=settings.BASE_DIR,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -87,6 +87,16 @@ def test_a_signal_stops_all_and_names_itself() -> None:
 
     assert ("system", "SIGINT received") in lines_of(process)
     assert process.returncode == 130
+
+
+def test_a_hangup_is_ignored_under_nohup() -> None:
+    process = start("wait", nohup=True)
+    read_until(process, "waiting")
+
+    process.send_signal(signal.SIGHUP)
+    process.send_signal(signal.SIGTERM)
+
+    assert ("system", "SIGTERM received") in lines_of(process)
 
 
 def test_a_program_that_does_not_stop_is_killed_when_its_time_is_over() -> None:
