@@ -38,8 +38,8 @@ def outcome_strip(bars: Sequence[Bar], *, slots: int, label: str) -> SafeString:
     marks = "".join(
         f'<a href="{escape(bar.href)}" tabindex="-1"><title>{escape(bar.title)}</title>'
         f'<rect class="s-hit" x="{x}" width="{step}" height="{HEIGHT}"/>'
-        f'<rect class="s-bar s-{escape(bar.status)}" x="{x}" y="{HEIGHT - height}" width="{BAR}" height="{height}" '
-        'rx="1"/></a>'
+        f'<rect class="s-bar s-{escape(bar.status)}" x="{x}" y="{HEIGHT - height}" width="{BAR}" height="{height}"/>'
+        "</a>"
         for x, height, bar in (
             ((offset + i) * step, bar_height(bar.seconds, longest, usual, least=LEAST, most=HEIGHT), bar)
             for i, bar in enumerate(bars)
