@@ -135,7 +135,7 @@ def is_local(request: HttpRequest) -> bool:
 
 
 def _shows_a_proxy(meta: Mapping[str, Any]) -> bool:
-    if meta.get("SERVER_PROTOCOL") == "HTTP/1.0":  # nginx before 1.29.7, unless it is told otherwise
+    if meta.get("SERVER_PROTOCOL") == "HTTP/1.0":  # nginx before 1.29.7, by default
         return True
     headers = (*NEVER_READ, *TRUSTABLE, *SIGNS_OF_A_PROXY)
     return any(meta_key(header) in meta for header in headers) or any(

@@ -253,29 +253,24 @@ class Keeper:
     def _fork_holder(self, reading: Pump) -> None:
         for pipe in self._dropped.values():
             reading.add(LogReader(None, pipe, log_limit=0))
-        pid = os.fork()
-        if pid == 0:
-            _hold(reading)
+        with forked() as holder:
+            if holder is None:
+                _hold(reading)
         folder = _holders(self._spool)
         folder.mkdir(mode=0o700, exist_ok=True)
-        (folder / str(pid)).write_bytes(bytes(note_of(pid, 0)))
+        (folder / str(holder.pid)).write_bytes(bytes(note_of(holder.pid, 0)))
 
 
-def _hold(reading: Pump) -> None:
+def _hold(reading: Pump) -> NoReturn:
     """Run as a holder: move the output of commands to the spool until all have closed it."""
-    try:
-        os.setsid()
-        signal.set_wakeup_fd(-1)
-        for number in (*STOPS, signal.SIGCHLD):
-            signal.signal(number, signal.SIG_DFL)
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        _libc.prctl(PR_SET_NAME, b"schedsite-hold", 0, 0, 0)
-        null = os.open(os.devnull, os.O_RDWR)
-        for descriptor in range(3):
-            os.dup2(null, descriptor)
-        reading.run()
-    finally:
-        os._exit(0)
+    os.setsid()
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    _libc.prctl(PR_SET_NAME, b"schedsite-hold", 0, 0, 0)
+    null = os.open(os.devnull, os.O_RDWR)
+    for descriptor in range(3):
+        os.dup2(null, descriptor)
+    reading.run()
+    raise SystemExit(0)
 
 
 def _holders(spool: Spool) -> Path:

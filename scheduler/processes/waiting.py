@@ -10,7 +10,7 @@ import socket
 class Waiter:
     """Waits in the main thread; a signal that has a handler in Python ends each wait, also one that came just before.
 
-    Source: signal.set_wakeup_fd of Python. Without it a wait goes on after the handler has run (PEP 475).
+    Source: signal.set_wakeup_fd of Python. Without it, Python resumes the wait after the handler (PEP 475).
     """
 
     def __init__(self) -> None:

@@ -46,7 +46,7 @@ def list_instant(at: datetime, zone: str | tzinfo, now: datetime) -> str:
 
 
 def time_with_zone(at: datetime, zone: str | tzinfo = "") -> str:
-    """Return the time of an instant whose day is told beside it: ``02:30 CET``, ``02:30:10 CET``."""
+    """Return the time of an instant, for places that show its day as well: ``02:30 CET``, ``02:30:10 CET``."""
     return _time_with_zone(at.astimezone(zone_of_reader(zone)))
 
 
